@@ -1,0 +1,123 @@
+//! Typed messages: which bytes they are, and back.
+//!
+//! The message types and their codec are `stratum-core`'s. This module adds what a server on the
+//! open network needs around them: dispatch on extension *and* type, no panic on any bytes, and
+//! frames that are appended to a buffer instead of allocated one by one.
+
+use stratum_core::binary_sv2;
+use stratum_core::parsers_sv2::IsSv2Message;
+
+use crate::frame::{Frame, FrameHeader, HEADER_LEN, MAX_PAYLOAD};
+
+pub use stratum_core::parsers_sv2::{
+    AnyMessage, AnyMessageOwned as Message, CommonMessages, CommonMessagesOwned, Mining,
+    MiningOwned, TemplateDistribution, TemplateDistributionOwned,
+};
+pub use stratum_core::{
+    common_messages_sv2 as common, mining_sv2 as mining, template_distribution_sv2 as template,
+};
+
+/// A decoded frame.
+#[derive(Debug)]
+pub enum Received<'a> {
+    /// A message of the core protocol.
+    Message(AnyMessage<'a>),
+    /// A type or an extension this implementation does not know; to be ignored (SV2 3.4.1).
+    Unknown {
+        /// Without the channel bit.
+        extension: u16,
+        /// Meaningful only together with `extension`.
+        msg_type: u8,
+    },
+}
+
+/// A frame whose payload is not what its type says.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("malformed message of type 0x{msg_type:02x}: {reason}")]
+pub struct DecodeError {
+    /// The type of the frame.
+    pub msg_type: u8,
+    /// What the codec says.
+    pub reason: String,
+}
+
+/// Decodes a frame in place. Bytes behind the known fields are a TLV region and are ignored
+/// unless an extension was negotiated (SV2 3.4.3).
+///
+/// # Errors
+/// The payload is truncated, or an inner length is impossible.
+pub fn decode(frame: Frame<'_>) -> Result<Received<'_>, DecodeError> {
+    let FrameHeader {
+        extension,
+        msg_type,
+        ..
+    } = frame.header;
+    let payload = frame.payload;
+    let malformed = |error: &dyn std::fmt::Debug| DecodeError {
+        msg_type,
+        reason: format!("{error:?}"),
+    };
+    // Types are told apart by extension and type together: extension 1 reuses 0x00 to 0x02.
+    let message = match (extension, msg_type) {
+        (0, 0x00..=0x04) => AnyMessage::Common(
+            (msg_type, payload)
+                .try_into()
+                .map_err(|error| malformed(&error))?,
+        ),
+        (0, 0x10..=0x1d | 0x1f..=0x25) => AnyMessage::Mining(
+            (msg_type, payload)
+                .try_into()
+                .map_err(|error| malformed(&error))?,
+        ),
+        (0, 0x50 | 0x51 | 0x55..=0x59 | 0x60) => AnyMessage::JobDeclaration(
+            (msg_type, payload)
+                .try_into()
+                .map_err(|error| malformed(&error))?,
+        ),
+        (0, 0x70..=0x76) => AnyMessage::TemplateDistribution(
+            (msg_type, payload)
+                .try_into()
+                .map_err(|error| malformed(&error))?,
+        ),
+        _ => {
+            return Ok(Received::Unknown {
+                extension,
+                msg_type,
+            });
+        }
+    };
+    Ok(Received::Message(message))
+}
+
+/// Appends the plaintext frame of `message` to `out`.
+///
+/// # Panics
+/// If the message is longer than a frame can be; ours are bounded where they are made.
+pub fn encode(message: Message, out: &mut Vec<u8>) {
+    let mut header = FrameHeader {
+        extension: message.extension_type(),
+        channel_msg: message.channel_bit(),
+        msg_type: message.message_type(),
+        len: 0,
+    };
+    let start = out.len();
+    let len = binary_sv2::GetSize::get_size(&message);
+    assert!(len <= MAX_PAYLOAD, "a message of {len} bytes fits no frame");
+    header.len = len;
+    out.extend_from_slice(&header.to_bytes());
+    out.resize(start + HEADER_LEN + len, 0);
+    binary_sv2::to_writer(message, &mut out[start + HEADER_LEN..])
+        .expect("the buffer has the size the message announced");
+}
+
+/// A short text as the protocol's string type, cut at 255 bytes.
+pub fn text(value: &str) -> binary_sv2::Str0255Owned {
+    let end = value.floor_char_boundary(255);
+    value[..end]
+        .to_owned()
+        .try_into()
+        .expect("at most 255 bytes after the cut")
+}
+
+#[cfg(test)]
+mod tests;
