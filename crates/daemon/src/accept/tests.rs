@@ -1,0 +1,215 @@
+use std::collections::HashSet;
+use std::sync::Mutex;
+
+use protocol::message::common::Protocol;
+use protocol::setup::Request;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+use crate::dial::{DialError, Upstream};
+
+const OFFER: Offer = Offer {
+    protocol: Protocol::MiningProtocol,
+    supported_flags: 1,
+    success_flags: |_| 0,
+};
+
+struct Running {
+    upstream: Upstream,
+    shutdown: Shutdown,
+    slots: Arc<Mutex<Vec<u32>>>,
+}
+
+/// A server on a free port of the loopback interface that keeps each client until it leaves.
+async fn running(limits: Limits) -> Running {
+    let authority = AuthorityKey::generate(&mut rand::thread_rng());
+    let address = "127.0.0.1:0".parse().unwrap();
+    let hour = Duration::from_secs(3600);
+    let server = Server::bind(address, authority.clone(), hour, OFFER, limits)
+        .await
+        .unwrap();
+    let address = server.local_addr().unwrap();
+    let shutdown = Shutdown::default();
+    let slots = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&slots);
+    let serve = move |mut connection: TcpConnection, peer: Peer| {
+        seen.lock().unwrap().push(peer.slot.number());
+        async move {
+            let _ = connection.receive().await;
+            drop(peer);
+        }
+    };
+    shutdown.spawn(server.run(shutdown.clone(), serve));
+    let request = Request {
+        protocol: Protocol::MiningProtocol,
+        flags: 0,
+        endpoint_host: address.ip().to_string(),
+        endpoint_port: address.port(),
+        role: "test",
+        device_id: String::new(),
+    };
+    let upstream = Upstream {
+        address: address.to_string(),
+        authority: authority.public(),
+        request,
+        max_payload: 1000,
+    };
+    Running {
+        upstream,
+        shutdown,
+        slots,
+    }
+}
+
+#[tokio::test]
+async fn a_client_sets_up_and_a_refused_one_reads_why() {
+    // CONN-02, 06, 09
+    let mut run = running(Limits::default()).await;
+    assert!(run.upstream.connect().await.is_ok());
+    run.upstream.request.flags = 0b110;
+    let refused = run.upstream.connect().await.unwrap_err().to_string();
+    assert!(
+        refused.contains("unsupported-feature-flags") && refused.contains("0x6"),
+        "{refused}"
+    );
+    run.shutdown.finish().await;
+}
+
+/// Act 2 of a server with that authority.
+fn answer_of(authority: &AuthorityKey, act1: &[u8; 64]) -> [u8; 234] {
+    let rng = &mut rand::thread_rng();
+    let hour = Duration::from_secs(3600);
+    let identity = ServerIdentity::issue(authority, hour, clock::unix(), rng);
+    protocol::noise::respond(&identity, act1, rng).0
+}
+
+#[tokio::test]
+async fn a_client_sends_nothing_to_a_server_of_another_authority() {
+    // NOISE-14, DEV-26
+    let authority = AuthorityKey::generate(&mut rand::thread_rng());
+    let rogue = AuthorityKey::generate(&mut rand::thread_rng());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut run = running(Limits::default()).await;
+    run.upstream.address = listener.local_addr().unwrap().to_string();
+    run.upstream.authority = authority.public();
+    let server = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut act1 = [0; 64];
+        stream.read_exact(&mut act1).await.unwrap();
+        let act2 = answer_of(&rogue, &act1);
+        stream.write_all(&act2).await.unwrap();
+        let mut rest = Vec::new();
+        stream.read_to_end(&mut rest).await.unwrap();
+        rest
+    });
+    let error = run.upstream.connect().await.unwrap_err();
+    assert!(matches!(error, DialError::Wire { .. }), "{error}");
+    assert!(
+        error.to_string().contains(&authority.public_text()),
+        "{error}"
+    );
+    assert_eq!(server.await.unwrap(), Vec::<u8>::new());
+    run.shutdown.finish().await;
+}
+
+#[tokio::test]
+async fn stalled_handshakes_do_not_hold_up_others_and_are_closed() {
+    // NOISE-24
+    let limits = Limits {
+        handshake: Duration::from_millis(300),
+        ..Limits::default()
+    };
+    let run = running(limits).await;
+    let mut stalled = Vec::new();
+    for _ in 0..50 {
+        let mut stream = TcpStream::connect(&run.upstream.address).await.unwrap();
+        stream.write_all(&[1; 10]).await.unwrap();
+        stalled.push(stream);
+    }
+    assert!(run.upstream.connect().await.is_ok());
+    for mut stream in stalled {
+        let mut bytes = Vec::new();
+        let closed = stream.read_to_end(&mut bytes).await;
+        assert!(bytes.is_empty(), "{closed:?}");
+    }
+    run.shutdown.finish().await;
+}
+
+#[tokio::test]
+async fn a_plaintext_client_learns_nothing() {
+    // NOISE-01, 02: 63 bytes get no answer, and what comes after the 64th is no frame.
+    let limits = Limits {
+        handshake: Duration::from_millis(300),
+        ..Limits::default()
+    };
+    let run = running(limits).await;
+    let mut stream = TcpStream::connect(&run.upstream.address).await.unwrap();
+    stream.write_all(&[0; 63]).await.unwrap();
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).await.unwrap();
+    assert_eq!(bytes.len(), 0);
+
+    let mut stream = TcpStream::connect(&run.upstream.address).await.unwrap();
+    stream.write_all(&[0; 64 + 100]).await.unwrap();
+    let _ = stream.read_to_end(&mut bytes).await;
+    assert_eq!(bytes.len(), 234);
+    run.shutdown.finish().await;
+}
+
+#[tokio::test]
+async fn slots_are_unique_and_reused_last() {
+    let limits = Limits {
+        max_connections: 3,
+        ..Limits::default()
+    };
+    let run = running(limits).await;
+    let mut held = Vec::new();
+    for _ in 0..2 {
+        held.push(run.upstream.connect().await.unwrap());
+    }
+    held.clear();
+    let third = run.upstream.connect().await.unwrap();
+    let slots = run.slots.lock().unwrap().clone();
+    assert_eq!(slots, [0, 1, 2]);
+    assert_eq!(slots.iter().collect::<HashSet<_>>().len(), 3);
+    drop(third);
+    run.shutdown.finish().await;
+}
+
+#[tokio::test]
+async fn a_connection_over_the_limit_is_closed_and_the_others_stay() {
+    let limits = Limits {
+        max_connections: 1,
+        ..Limits::default()
+    };
+    let run = running(limits).await;
+    let (mut first, _) = run.upstream.connect().await.unwrap();
+    assert!(run.upstream.connect().await.is_err());
+    assert!(first.send(&[]).await.is_ok());
+    drop(first);
+    run.shutdown.finish().await;
+}
+
+#[tokio::test]
+async fn a_lost_connection_is_dialled_again() {
+    // DEV-29
+    let run = running(Limits::default()).await;
+    let stop = CancellationToken::new();
+    let token = stop.clone();
+    let mut sessions = 0;
+    let keep = run.upstream.keep(&stop, async |connection, _| {
+        sessions += 1;
+        if sessions == 3 {
+            token.cancel();
+        }
+        drop(connection);
+        crate::drive::Ended::ByPeer
+    });
+    tokio::time::timeout(Duration::from_secs(10), keep)
+        .await
+        .unwrap();
+    assert_eq!(sessions, 3);
+    run.shutdown.finish().await;
+}

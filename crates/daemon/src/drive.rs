@@ -1,0 +1,235 @@
+//! The loop that joins a protocol core to its connection.
+//!
+//! One task per connection owns the socket and the core, so shares of different connections are
+//! judged on different cores of the machine and no state is shared. The loop has one rule: receive
+//! one thing, step the core, empty the outbox, only then receive again.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use protocol::core::{Core, Outbox};
+use protocol::frame::FrameError;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock;
+use crate::wire::Connection;
+
+/// Sealed bytes a peer may leave unread before it is closed as too slow. Large enough for the
+/// whole transaction data of a full block.
+const MAX_UNREAD: usize = 16 * 1024 * 1024;
+
+/// How long a peer may leave sent bytes unread without reading any.
+const STALL: Duration = Duration::from_secs(15);
+
+/// Why a connection ended.
+#[derive(Debug, thiserror::Error)]
+pub enum Ended {
+    /// The core closed it, with its reason.
+    #[error("{0}")]
+    ByUs(String),
+    /// The peer closed it.
+    #[error("the peer closed the connection")]
+    ByPeer,
+    /// The peer's bytes are no frames.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    /// The network broke.
+    #[error("the connection broke: {0}")]
+    Io(#[from] io::Error),
+    /// The peer does not read what it is sent.
+    #[error("the peer does not read: {unread} bytes are waiting")]
+    Slow {
+        /// Sealed bytes not taken.
+        unread: usize,
+    },
+    /// The program stops, or the part of it that this connection serves.
+    #[error("stopping")]
+    Stopping,
+}
+
+/// Where a core's inputs come from. Receiving must be cancel-safe: nothing is lost when the
+/// future is dropped.
+pub trait Inputs {
+    /// What is received.
+    type Input;
+    /// Waits for the next input; `None` when there will be no more.
+    fn next(&mut self) -> impl Future<Output = Option<Self::Input>> + Send;
+}
+
+impl<T: Send> Inputs for mpsc::Receiver<T> {
+    type Input = T;
+    async fn next(&mut self) -> Option<T> {
+        self.recv().await
+    }
+}
+
+/// Only the newest value matters: a slow connection skips old ones instead of queueing them.
+impl<T: Clone + Send + Sync> Inputs for watch::Receiver<T> {
+    type Input = T;
+    async fn next(&mut self) -> Option<T> {
+        self.changed().await.ok()?;
+        Some(self.borrow_and_update().clone())
+    }
+}
+
+/// For cores that nobody tells anything.
+#[derive(Debug, Clone, Copy)]
+pub struct NoInputs;
+
+impl Inputs for NoInputs {
+    type Input = std::convert::Infallible;
+    async fn next(&mut self) -> Option<Self::Input> {
+        std::future::pending().await
+    }
+}
+
+/// Runs `core` on `connection` until either ends it. Events are handed to `on_event` in order,
+/// after the core's step and before the next.
+pub async fn drive<C, R, W, I>(
+    mut connection: Connection<R, W>,
+    core: &mut C,
+    inputs: &mut I,
+    mut on_event: impl FnMut(C::Event),
+    stop: &CancellationToken,
+) -> Ended
+where
+    C: Core,
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+    I: Inputs<Input = C::Input>,
+{
+    let ended = turn(&mut connection, core, inputs, &mut on_event, stop).await;
+    if matches!(ended, Ended::ByUs(_) | Ended::Stopping) {
+        // What the core said last, an error message perhaps, is to arrive.
+        let flush = connection.send(&[]);
+        if tokio::time::timeout(STALL, flush)
+            .await
+            .is_ok_and(|sent| sent.is_ok())
+        {
+            connection.close().await;
+        }
+    }
+    ended
+}
+
+/// The loop itself; returns why it ended.
+async fn turn<C, R, W, I>(
+    connection: &mut Connection<R, W>,
+    core: &mut C,
+    inputs: &mut I,
+    on_event: &mut impl FnMut(C::Event),
+    stop: &CancellationToken,
+) -> Ended
+where
+    C: Core,
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+    I: Inputs<Input = C::Input>,
+{
+    let mut out = Outbox::default();
+    let mut timer = Timer::default();
+    let mut unread_since: Option<Instant> = None;
+    loop {
+        let Connection {
+            reader,
+            writer,
+            frames,
+            outgoing,
+        } = &mut *connection;
+        let stalled = unread_since.map(|since| since + STALL);
+        timer.set([core.deadline(), stalled].into_iter().flatten().min());
+        let unread = outgoing.pending().len();
+        // Arms only receive; the work is done in the bodies, so nothing is lost half-done.
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return Ended::Stopping,
+            written = writer.write(outgoing.pending()), if unread > 0 => match written {
+                Ok(0) => return Ended::ByPeer,
+                Ok(count) => {
+                    outgoing.advance(count);
+                    unread_since = (!outgoing.is_empty()).then(Instant::now);
+                    continue;
+                }
+                Err(error) => return Ended::Io(error),
+            },
+            count = reader.read(frames.space()) => match count {
+                Ok(0) => return Ended::ByPeer,
+                Ok(count) => {
+                    frames.filled(count);
+                    let now = clock::now();
+                    loop {
+                        match frames.next_frame() {
+                            Ok(Some(frame)) => core.received(now, frame, &mut out),
+                            Ok(None) => break,
+                            Err(error) => return error.into(),
+                        }
+                        if out.is_closing() {
+                            break;
+                        }
+                    }
+                }
+                Err(error) => return Ended::Io(error),
+            },
+            input = inputs.next() => match input {
+                Some(input) => core.input(clock::now(), input, &mut out),
+                None => return Ended::Stopping,
+            },
+            () = timer.passed() => {
+                if stalled.is_some_and(|stalled| stalled <= Instant::now()) {
+                    return Ended::Slow { unread };
+                }
+                core.wake(clock::now(), &mut out);
+            }
+        }
+        outgoing.seal(out.frames());
+        out.frames().clear();
+        out.take_events().for_each(&mut *on_event);
+        if let Some(reason) = out.take_close() {
+            return Ended::ByUs(reason);
+        }
+        let unread = outgoing.pending().len();
+        if unread > MAX_UNREAD {
+            return Ended::Slow { unread };
+        }
+        if unread > 0 && unread_since.is_none() {
+            unread_since = Some(Instant::now());
+        }
+    }
+}
+
+/// One timer that is registered anew only when the deadline really changes.
+#[derive(Default)]
+struct Timer {
+    deadline: Option<Instant>,
+    sleep: Option<std::pin::Pin<Box<tokio::time::Sleep>>>,
+}
+
+impl Timer {
+    fn set(&mut self, deadline: Option<Instant>) {
+        if self.deadline == deadline {
+            return;
+        }
+        self.deadline = deadline;
+        let Some(at) = deadline else { return };
+        match &mut self.sleep {
+            Some(sleep) => sleep.as_mut().reset(at.into()),
+            None => self.sleep = Some(Box::pin(tokio::time::sleep_until(at.into()))),
+        }
+    }
+
+    async fn passed(&mut self) {
+        match (&self.deadline, &mut self.sleep) {
+            (Some(_), Some(sleep)) => {
+                sleep.as_mut().await;
+                // The next turn sets it again, even to the same moment.
+                self.deadline = None;
+            }
+            _ => std::future::pending().await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,179 @@
+use std::time::Duration;
+
+use protocol::core::Now;
+use protocol::frame::{Frame, FrameHeader};
+use protocol::keys::AuthorityKey;
+use protocol::noise::ServerIdentity;
+use tokio::io::{ReadHalf, WriteHalf, duplex, split};
+
+use super::*;
+
+type Duplex = tokio::io::DuplexStream;
+type MemoryConnection = Connection<ReadHalf<Duplex>, WriteHalf<Duplex>>;
+
+/// Answers each frame with its type plus one, greets inputs, and does what some types ask for.
+#[derive(Default)]
+struct Echo {
+    deadline: Option<Instant>,
+}
+
+const CLOSE: u8 = 100;
+const BLAST: u8 = 101;
+const ALARM: u8 = 102;
+
+impl Core for Echo {
+    type Input = u8;
+    type Event = String;
+
+    fn received(&mut self, now: Now, frame: Frame<'_>, out: &mut Outbox<String>) {
+        let msg_type = frame.header.msg_type;
+        out.event(format!("received {msg_type}"));
+        match msg_type {
+            BLAST => (0..600).for_each(|_| out.send_encoded(&plain(1, &[0; 60_000]))),
+            ALARM => self.deadline = Some(now.instant + Duration::from_millis(10)),
+            _ => out.send_encoded(&plain(msg_type + 1, frame.payload)),
+        }
+        if msg_type == CLOSE {
+            out.close("asked to");
+        }
+    }
+
+    fn input(&mut self, _now: Now, input: u8, out: &mut Outbox<String>) {
+        out.send_encoded(&plain(input, b"input"));
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    fn wake(&mut self, _now: Now, out: &mut Outbox<String>) {
+        self.deadline = None;
+        out.send_encoded(&plain(7, b"woken"));
+    }
+}
+
+fn plain(msg_type: u8, payload: &[u8]) -> Vec<u8> {
+    let header = FrameHeader {
+        extension: 0,
+        channel_msg: false,
+        msg_type,
+        len: payload.len(),
+    };
+    [&header.to_bytes()[..], payload].concat()
+}
+
+/// A client and a server over an in-memory stream with room for `room` bytes.
+async fn pair(room: usize) -> (MemoryConnection, MemoryConnection) {
+    let rng = &mut rand::thread_rng();
+    let authority = AuthorityKey::generate(rng);
+    let hour = Duration::from_secs(3600);
+    let identity = ServerIdentity::issue(&authority, hour, clock::unix(), rng);
+    let (client, server) = duplex(room);
+    let (client_reader, client_writer) = split(client);
+    let (server_reader, server_writer) = split(server);
+    let public = authority.public();
+    let (client, server) = tokio::join!(
+        Connection::initiate(client_reader, client_writer, &public, 1 << 20),
+        Connection::accept(server_reader, server_writer, &identity, 1 << 20),
+    );
+    (client.unwrap(), server.unwrap())
+}
+
+struct Running {
+    client: MemoryConnection,
+    inputs: mpsc::Sender<u8>,
+    stop: CancellationToken,
+    server: tokio::task::JoinHandle<(Ended, Vec<String>)>,
+}
+
+async fn running(room: usize) -> Running {
+    let (client, server) = pair(room).await;
+    let (inputs, mut receiver) = mpsc::channel(4);
+    let stop = CancellationToken::new();
+    let token = stop.clone();
+    let server = tokio::spawn(async move {
+        let mut events = Vec::new();
+        let mut core = Echo::default();
+        let ended = drive(
+            server,
+            &mut core,
+            &mut receiver,
+            |event| events.push(event),
+            &token,
+        );
+        let ended = ended.await;
+        (ended, events)
+    });
+    Running {
+        client,
+        inputs,
+        stop,
+        server,
+    }
+}
+
+async fn received(client: &mut MemoryConnection) -> (u8, usize) {
+    let frame = client.receive().await.unwrap();
+    (frame.header.msg_type, frame.payload.len())
+}
+
+#[tokio::test]
+async fn frames_inputs_and_deadlines_reach_the_core() {
+    let mut run = running(1 << 16).await;
+    run.client.send(&plain(1, &[0; 9])).await.unwrap();
+    assert_eq!(received(&mut run.client).await, (2, 9));
+    run.inputs.send(50).await.unwrap();
+    assert_eq!(received(&mut run.client).await, (50, 5));
+    run.client.send(&plain(ALARM, &[])).await.unwrap();
+    assert_eq!(received(&mut run.client).await, (7, 5));
+    drop(run.client);
+    let (ended, events) = run.server.await.unwrap();
+    assert!(matches!(ended, Ended::ByPeer), "{ended}");
+    assert_eq!(events, ["received 1", "received 102"]);
+}
+
+#[tokio::test]
+async fn what_a_core_says_before_it_closes_arrives() {
+    // CONN-09, T-47
+    let mut run = running(256).await;
+    run.client.send(&plain(CLOSE, &[0; 5000])).await.unwrap();
+    assert_eq!(received(&mut run.client).await, (101, 5000));
+    assert!(run.client.receive().await.is_err());
+    drop(run.client);
+    let (ended, _) = run.server.await.unwrap();
+    assert_eq!(ended.to_string(), "asked to");
+}
+
+#[tokio::test]
+async fn a_peer_that_never_reads_is_closed_and_costs_bounded_memory() {
+    let mut run = running(4096).await;
+    run.client.send(&plain(BLAST, &[])).await.unwrap();
+    let (ended, _) = run.server.await.unwrap();
+    assert!(
+        matches!(ended, Ended::Slow { unread } if unread > MAX_UNREAD),
+        "{ended}"
+    );
+}
+
+#[tokio::test]
+async fn bytes_that_do_not_decrypt_end_the_connection() {
+    // NOISE-11
+    let mut run = running(1 << 16).await;
+    run.client.writer.write_all(&[0; 64]).await.unwrap();
+    let (ended, events) = run.server.await.unwrap();
+    assert!(
+        matches!(ended, Ended::Frame(FrameError::Decrypt)),
+        "{ended}"
+    );
+    assert_eq!(events, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn stopping_ends_the_connection_in_order() {
+    let mut run = running(1 << 16).await;
+    run.stop.cancel();
+    assert!(run.client.receive().await.is_err());
+    drop(run.client);
+    let (ended, _) = run.server.await.unwrap();
+    assert!(matches!(ended, Ended::Stopping), "{ended}");
+}

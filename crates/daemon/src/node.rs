@@ -1,0 +1,181 @@
+//! Bitcoin Core's JSON-RPC, asynchronously.
+//!
+//! Why `reqwest` with our own few types: `docs/adr/0003-node-rpc.md`.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+/// How long the node may take to answer.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Why a call gave no result.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// No answer.
+    #[error("cannot reach the node at {address}: {source}")]
+    Unreachable {
+        /// Where it should be.
+        address: String,
+        /// The reason.
+        source: reqwest::Error,
+    },
+    /// The node refuses the credentials.
+    #[error("the node at {address} refuses user {user:?}; check rpc_user and rpc_password")]
+    Credentials {
+        /// Where it is.
+        address: String,
+        /// Who asked.
+        user: String,
+    },
+    /// The node answers with an error.
+    #[error("{method}: {message} (code {code})")]
+    Rpc {
+        /// What was called.
+        method: String,
+        /// Bitcoin Core's error code.
+        code: i64,
+        /// Its text.
+        message: String,
+    },
+    /// The node's answer is not understood.
+    #[error("{method}: unexpected answer: {reason}")]
+    Answer {
+        /// What was called.
+        method: String,
+        /// What is wrong with the answer.
+        reason: String,
+    },
+}
+
+/// A node's RPC interface. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct NodeRpc {
+    client: reqwest::Client,
+    address: String,
+    user: String,
+    password: String,
+}
+
+#[derive(Deserialize)]
+struct Envelope {
+    result: Value,
+    error: Option<RpcFault>,
+}
+
+#[derive(Deserialize)]
+struct RpcFault {
+    code: i64,
+    message: String,
+}
+
+/// What the node says about a block (`getblockheader`).
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct BlockHeader {
+    /// At least 1 in the active chain, -1 outside it.
+    pub confirmations: i64,
+    /// Blocks below it.
+    pub height: u64,
+}
+
+/// What the node says about its chain (`getblockchaininfo`).
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct ChainInfo {
+    /// `regtest` in a lab.
+    pub chain: String,
+    /// Height of the tip.
+    pub blocks: u64,
+    /// Hash of the tip.
+    #[serde(rename = "bestblockhash")]
+    pub best_block_hash: String,
+    /// Whether it still catches up.
+    #[serde(rename = "initialblockdownload")]
+    pub initial_block_download: bool,
+}
+
+impl NodeRpc {
+    /// `address` is `host:port`.
+    pub fn new(
+        address: impl Into<String>,
+        user: impl Into<String>,
+        password: impl Into<String>,
+    ) -> Self {
+        Self {
+            client: reqwest::Client::new(),
+            address: address.into(),
+            user: user.into(),
+            password: password.into(),
+        }
+    }
+
+    /// Calls `method`.
+    ///
+    /// # Errors
+    /// The node cannot be reached, refuses, or answers something else than `T`.
+    pub async fn call<T: DeserializeOwned>(
+        &self,
+        method: &str,
+        params: Value,
+    ) -> Result<T, NodeError> {
+        let unreachable = |source| NodeError::Unreachable {
+            address: self.address.clone(),
+            source,
+        };
+        let answer = |reason: String| NodeError::Answer {
+            method: method.to_owned(),
+            reason,
+        };
+        let response = self
+            .client
+            .post(format!("http://{}/", self.address))
+            .basic_auth(&self.user, Some(&self.password))
+            .timeout(TIMEOUT)
+            .json(&json!({ "jsonrpc": "1.0", "id": 0, "method": method, "params": params }))
+            .send()
+            .await
+            .map_err(unreachable)?;
+        if response.status() == reqwest::StatusCode::UNAUTHORIZED {
+            return Err(NodeError::Credentials {
+                address: self.address.clone(),
+                user: self.user.clone(),
+            });
+        }
+        let bytes = response.bytes().await.map_err(unreachable)?;
+        let envelope: Envelope =
+            serde_json::from_slice(&bytes).map_err(|error| answer(error.to_string()))?;
+        if let Some(RpcFault { code, message }) = envelope.error {
+            return Err(NodeError::Rpc {
+                method: method.to_owned(),
+                code,
+                message,
+            });
+        }
+        serde_json::from_value(envelope.result).map_err(|error| answer(error.to_string()))
+    }
+
+    /// What the node knows of the block `hash`; `None` when it has never accepted one of that name.
+    ///
+    /// # Errors
+    /// As [`call`](Self::call).
+    pub async fn block_header(&self, hash: &str) -> Result<Option<BlockHeader>, NodeError> {
+        /// Bitcoin Core's RPC_INVALID_ADDRESS_OR_KEY: here, no such block.
+        const NOT_FOUND: i64 = -5;
+        match self.call("getblockheader", json!([hash])).await {
+            Ok(header) => Ok(Some(header)),
+            Err(NodeError::Rpc {
+                code: NOT_FOUND, ..
+            }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The state of the chain.
+    ///
+    /// # Errors
+    /// As [`call`](Self::call).
+    pub async fn chain_info(&self) -> Result<ChainInfo, NodeError> {
+        self.call("getblockchaininfo", json!([])).await
+    }
+}

@@ -1,0 +1,212 @@
+//! An encrypted connection over any pair of byte streams.
+
+use std::io;
+use std::time::Duration;
+
+use protocol::frame::FrameHeader;
+use protocol::frame::{Frame, FrameError, FrameReader, HEADER_LEN, SEALED_HEADER_LEN};
+use protocol::keys::AuthorityPublicKey;
+use protocol::noise::ServerIdentity;
+use protocol::noise::{self, ACT1_LEN, ACT2_LEN, Encryptor, HandshakeError, Initiator, Transport};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+
+use crate::clock;
+
+/// How long a closing side waits for the other to read what was sent last.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// A connection over TCP.
+pub type TcpConnection = Connection<OwnedReadHalf, OwnedWriteHalf>;
+
+/// An established, encrypted connection.
+#[derive(Debug)]
+pub struct Connection<R, W> {
+    pub(crate) reader: R,
+    pub(crate) writer: W,
+    pub(crate) frames: FrameReader,
+    pub(crate) outgoing: Outgoing,
+}
+
+/// Why a handshake or a single read failed.
+#[derive(Debug, thiserror::Error)]
+pub enum WireError {
+    /// The other side closed.
+    #[error("the peer closed the connection")]
+    Closed,
+    /// The operating system says so.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The handshake is not acceptable.
+    #[error(transparent)]
+    Handshake(#[from] HandshakeError),
+    /// The stream is not a stream of frames.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+}
+
+impl<R, W> Connection<R, W>
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+{
+    /// Shakes hands as the server.
+    ///
+    /// # Errors
+    /// The peer left or sent less than a handshake. Put a time-out around it.
+    pub async fn accept(
+        mut reader: R,
+        mut writer: W,
+        identity: &ServerIdentity,
+        max_payload: usize,
+    ) -> Result<Self, WireError> {
+        let mut act1 = [0; ACT1_LEN];
+        read_exact(&mut reader, &mut act1).await?;
+        let (act2, transport) = noise::respond(identity, &act1, &mut rand::thread_rng());
+        writer.write_all(&act2).await?;
+        Ok(Self::new(reader, writer, transport, max_payload))
+    }
+
+    /// Shakes hands as the client; nothing more is sent to a server whose certificate is not
+    /// signed by `authority`.
+    ///
+    /// # Errors
+    /// The peer left, or is not who it should be. Put a time-out around it.
+    pub async fn initiate(
+        mut reader: R,
+        mut writer: W,
+        authority: &AuthorityPublicKey,
+        max_payload: usize,
+    ) -> Result<Self, WireError> {
+        let (initiator, act1) = Initiator::start(&mut rand::thread_rng());
+        writer.write_all(&act1).await?;
+        let mut act2 = [0; ACT2_LEN];
+        read_exact(&mut reader, &mut act2).await?;
+        let transport = initiator.finish(&act2, authority, clock::unix())?;
+        Ok(Self::new(reader, writer, transport, max_payload))
+    }
+
+    fn new(reader: R, writer: W, transport: Transport, max_payload: usize) -> Self {
+        Self {
+            reader,
+            writer,
+            frames: FrameReader::new(transport.decryptor, max_payload),
+            outgoing: Outgoing {
+                encryptor: transport.encryptor,
+                sealed: Vec::new(),
+                written: 0,
+            },
+        }
+    }
+
+    /// The next frame. Not for use beside [`crate::drive`]: it is for the few messages before.
+    ///
+    /// # Errors
+    /// The connection is over.
+    pub async fn receive(&mut self) -> Result<Frame<'_>, WireError> {
+        // Asked twice because a borrow returned from a loop would last for the whole loop.
+        while !self.frames.has_frame()? {
+            let count = self.reader.read(self.frames.space()).await?;
+            if count == 0 {
+                return Err(WireError::Closed);
+            }
+            self.frames.filled(count);
+        }
+        self.frames.next_frame()?.ok_or(WireError::Closed)
+    }
+
+    /// Seals plaintext frames, as [`protocol::message::encode`] makes them, and writes them.
+    ///
+    /// # Errors
+    /// The connection is over.
+    pub async fn send(&mut self, frames: &[u8]) -> Result<(), WireError> {
+        self.outgoing.seal(frames);
+        while !self.outgoing.is_empty() {
+            let count = self.writer.write(self.outgoing.pending()).await?;
+            if count == 0 {
+                return Err(WireError::Closed);
+            }
+            self.outgoing.advance(count);
+        }
+        Ok(())
+    }
+
+    /// Ends the connection so that what was sent last arrives: half-closes, then waits a moment
+    /// for the peer to close too. Dropping a socket with unread bytes would reset it and lose the
+    /// error message just written.
+    pub async fn close(mut self) {
+        let goodbye = async {
+            self.writer.shutdown().await?;
+            let mut unread = [0; 1024];
+            while self.reader.read(&mut unread).await? > 0 {}
+            io::Result::Ok(())
+        };
+        // A peer that stays connected or breaks is dropped all the same.
+        let _ = tokio::time::timeout(LINGER, goodbye).await;
+    }
+}
+
+/// Prepares a TCP socket: without `TCP_NODELAY` a second small frame waits for an
+/// acknowledgement, tens of milliseconds.
+///
+/// # Errors
+/// The socket is dead already.
+pub fn split(stream: TcpStream) -> io::Result<(OwnedReadHalf, OwnedWriteHalf)> {
+    stream.set_nodelay(true)?;
+    Ok(stream.into_split())
+}
+
+async fn read_exact(
+    reader: &mut (impl AsyncRead + Unpin),
+    bytes: &mut [u8],
+) -> Result<(), WireError> {
+    match reader.read_exact(bytes).await {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(WireError::Closed),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Sealed bytes on their way out.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    encryptor: Encryptor,
+    sealed: Vec<u8>,
+    written: usize,
+}
+
+/// Room an emptied send buffer may keep.
+const MAX_IDLE_CAPACITY: usize = 16 * 1024;
+
+impl Outgoing {
+    /// Seals plaintext frames, one behind the other.
+    pub(crate) fn seal(&mut self, mut frames: &[u8]) {
+        while let Some((header, rest)) = frames.split_first_chunk::<HEADER_LEN>() {
+            let (payload, rest) = rest.split_at(FrameHeader::from_bytes(*header).len);
+            self.encryptor
+                .seal_frame(*header, payload, &mut self.sealed);
+            frames = rest;
+        }
+        debug_assert!(frames.is_empty(), "half a header was encoded");
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.pending().is_empty()
+    }
+
+    pub(crate) fn pending(&self) -> &[u8] {
+        &self.sealed[self.written..]
+    }
+
+    pub(crate) fn advance(&mut self, count: usize) {
+        self.written += count;
+        if self.is_empty() {
+            self.written = 0;
+            self.sealed.clear();
+            if self.sealed.capacity() > MAX_IDLE_CAPACITY {
+                self.sealed.shrink_to(SEALED_HEADER_LEN);
+            }
+        }
+    }
+}
