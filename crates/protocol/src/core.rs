@@ -8,7 +8,7 @@
 use std::time::Instant;
 
 use crate::frame::Frame;
-use crate::message::{self, Message};
+use crate::message::{self, Encodable, GetSize, IsSv2Message};
 
 /// The time at which a core is stepped. Only the edge of a role makes one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,13 +54,23 @@ pub struct Outbox<E> {
 
 impl<E> Outbox<E> {
     /// Sends a message.
-    pub fn send(&mut self, message: impl Into<Message>) {
-        message::encode(message.into(), &mut self.frames);
+    pub fn send(&mut self, message: impl IsSv2Message + GetSize + Encodable) {
+        message::encode(message, &mut self.frames);
     }
 
     /// Sends frames that were encoded before, as they are.
     pub fn send_encoded(&mut self, frames: &[u8]) {
         self.frames.extend_from_slice(frames);
+    }
+
+    /// Sends a frame that is built by hand, as [`message::encode_with`] does.
+    pub fn send_with(
+        &mut self,
+        msg_type: u8,
+        channel_msg: bool,
+        payload: impl FnOnce(&mut Vec<u8>),
+    ) {
+        message::encode_with(msg_type, channel_msg, &mut self.frames, payload);
     }
 
     /// Tells the role something.

@@ -7,13 +7,17 @@
 //! The protocol is pinned to the SV2 specification at commit `0f38d51`; section numbers in comments
 //! are that commit's.
 
+pub mod coinbase;
 pub mod core;
 pub mod error_code;
 pub mod frame;
 pub mod keys;
 pub mod message;
 pub mod noise;
+pub mod server;
 pub mod setup;
+pub mod target;
+pub mod work;
 
 #[cfg(test)]
 mod testing;

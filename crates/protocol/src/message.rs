@@ -5,7 +5,8 @@
 //! frames that are appended to a buffer instead of allocated one by one.
 
 use stratum_core::binary_sv2;
-use stratum_core::parsers_sv2::IsSv2Message;
+pub use stratum_core::binary_sv2::{Encodable, GetSize};
+pub use stratum_core::parsers_sv2::IsSv2Message;
 
 use crate::frame::{Frame, FrameHeader, HEADER_LEN, MAX_PAYLOAD};
 
@@ -93,7 +94,10 @@ pub fn decode(frame: Frame<'_>) -> Result<Received<'_>, DecodeError> {
 ///
 /// # Panics
 /// If the message is longer than a frame can be; ours are bounded where they are made.
-pub fn encode(message: Message, out: &mut Vec<u8>) {
+pub fn encode<M>(message: M, out: &mut Vec<u8>)
+where
+    M: IsSv2Message + GetSize + Encodable,
+{
     let mut header = FrameHeader {
         extension: message.extension_type(),
         channel_msg: message.channel_bit(),
@@ -101,13 +105,32 @@ pub fn encode(message: Message, out: &mut Vec<u8>) {
         len: 0,
     };
     let start = out.len();
-    let len = binary_sv2::GetSize::get_size(&message);
+    let len = message.get_size();
     assert!(len <= MAX_PAYLOAD, "a message of {len} bytes fits no frame");
     header.len = len;
     out.extend_from_slice(&header.to_bytes());
     out.resize(start + HEADER_LEN + len, 0);
     binary_sv2::to_writer(message, &mut out[start + HEADER_LEN..])
         .expect("the buffer has the size the message announced");
+}
+
+/// Builds a frame by hand, for messages that are sent to many peers with few bytes changed.
+pub fn encode_with(
+    msg_type: u8,
+    channel_msg: bool,
+    out: &mut Vec<u8>,
+    payload: impl FnOnce(&mut Vec<u8>),
+) {
+    let start = out.len();
+    out.extend_from_slice(&[0; HEADER_LEN]);
+    payload(out);
+    let header = FrameHeader {
+        extension: 0,
+        channel_msg,
+        msg_type,
+        len: out.len() - start - HEADER_LEN,
+    };
+    out[start..start + HEADER_LEN].copy_from_slice(&header.to_bytes());
 }
 
 /// A short text as the protocol's string type, cut at 255 bytes.

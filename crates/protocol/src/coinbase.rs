@@ -1,0 +1,234 @@
+//! The coinbase transaction around the extranonce, and the merkle root above it.
+
+use std::sync::Arc;
+
+use bitcoin::consensus::Encodable;
+use bitcoin::{Amount, ScriptBuf, TxOut, VarInt};
+use sha2::{Digest, Sha256};
+
+use crate::work::Template;
+
+/// Consensus limit of a coinbase's scriptSig.
+pub const MAX_SCRIPT_SIG: usize = 100;
+/// What SV2 7.1 and BIP-0034 leave for the template's prefix.
+pub const MAX_TEMPLATE_PREFIX: usize = 8;
+
+/// Who is paid, and the text that says whose block it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CoinbasePlan {
+    /// Receives everything a template pays out.
+    pub reward_script: ScriptBuf,
+    /// Put into the scriptSig, in front of the extranonce.
+    pub signature: Vec<u8>,
+    /// Bytes of the extranonce: prefix and rollable part.
+    pub extranonce_len: usize,
+}
+
+/// A plan whose scriptSig would be too long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{found} bytes are too long for a coinbase; at most {max} fit")]
+pub struct SignatureTooLong {
+    /// Bytes of the signature.
+    pub found: usize,
+    /// Bytes that fit.
+    pub max: usize,
+}
+
+impl CoinbasePlan {
+    /// Checks that the scriptSig fits whatever a template asks for.
+    ///
+    /// # Errors
+    /// The signature is too long.
+    pub fn check(&self) -> Result<(), SignatureTooLong> {
+        // One opcode pushes the signature, one the extranonce; 75 is the longest direct push.
+        let max = (MAX_SCRIPT_SIG - MAX_TEMPLATE_PREFIX - 2 - self.extranonce_len).min(75);
+        if self.signature.len() > max {
+            return Err(SignatureTooLong {
+                found: self.signature.len(),
+                max,
+            });
+        }
+        Ok(())
+    }
+
+    /// Serialized bytes of the outputs this plan adds (SV2 7.1).
+    pub fn outputs_size(&self) -> u32 {
+        self.output(0).len() as u32
+    }
+
+    /// Signature operations of the outputs this plan adds, in the units of the block limit.
+    pub fn outputs_sigops(&self) -> u16 {
+        // Scripts outside the witness count four times.
+        (self.reward_script.count_sigops_legacy() * 4).min(usize::from(u16::MAX)) as u16
+    }
+
+    fn output(&self, sats: u64) -> Vec<u8> {
+        let output = TxOut {
+            value: Amount::from_sat(sats),
+            script_pubkey: self.reward_script.clone(),
+        };
+        bitcoin::consensus::serialize(&output)
+    }
+
+    /// The coinbase for `template`, without its extranonce.
+    pub fn build(&self, template: &Template) -> Coinbase {
+        let mut script_sig = template.coinbase_prefix.clone();
+        if !self.signature.is_empty() {
+            script_sig.push(self.signature.len() as u8);
+            script_sig.extend_from_slice(&self.signature);
+        }
+        script_sig.push(self.extranonce_len as u8);
+
+        // SV2 3.7.1, 5.3.16: without marker, flag and witness.
+        let mut prefix = template.coinbase_tx_version.to_le_bytes().to_vec();
+        prefix.push(1);
+        prefix.extend_from_slice(&[0; 32]);
+        prefix.extend_from_slice(&[0xff; 4]);
+        prefix.push((script_sig.len() + self.extranonce_len) as u8);
+        prefix.extend_from_slice(&script_sig);
+
+        let mut suffix = template.coinbase_tx_input_sequence.to_le_bytes().to_vec();
+        let outputs = 1 + u64::from(template.coinbase_tx_outputs_count);
+        VarInt(outputs)
+            .consensus_encode(&mut suffix)
+            .expect("a vector takes everything");
+        suffix.extend(self.output(template.coinbase_tx_value_remaining));
+        // SV2 7.2: the template's outputs come last.
+        suffix.extend_from_slice(&template.coinbase_tx_outputs);
+        suffix.extend_from_slice(&template.coinbase_tx_locktime.to_le_bytes());
+        Coinbase {
+            prefix,
+            suffix,
+            witness: template.has_witness_commitment(),
+        }
+    }
+}
+
+/// A coinbase transaction, split where the extranonce goes, in the form that is hashed: without
+/// its witness.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Coinbase {
+    /// Everything before the extranonce.
+    pub prefix: Vec<u8>,
+    /// Everything after it.
+    pub suffix: Vec<u8>,
+    /// Whether the block needs the coinbase to have a witness.
+    witness: bool,
+}
+
+impl Coinbase {
+    /// The transaction as it goes into a block, witness included (SV2 3.7.3).
+    pub fn full(&self, extranonce: &[&[u8]]) -> Vec<u8> {
+        let (version, rest) = self.prefix.split_at(4);
+        let (outputs, locktime) = self.suffix.split_at(self.suffix.len() - 4);
+        let mut bytes = version.to_vec();
+        if self.witness {
+            bytes.extend_from_slice(&[0, 1]);
+        }
+        bytes.extend_from_slice(rest);
+        for part in extranonce {
+            bytes.extend_from_slice(part);
+        }
+        bytes.extend_from_slice(outputs);
+        if self.witness {
+            bytes.extend_from_slice(&[1, 32]);
+            bytes.extend_from_slice(&[0; 32]);
+        }
+        bytes.extend_from_slice(locktime);
+        bytes
+    }
+}
+
+/// Hashes a coinbase whose first bytes do not change: the compressions of prefix and extranonce
+/// prefix are done once per job and channel, not once per share.
+#[derive(Clone)]
+pub struct CoinbaseHasher {
+    coinbase: Arc<Coinbase>,
+    started: Sha256,
+}
+
+impl CoinbaseHasher {
+    /// Prepares for one channel's extranonce prefix.
+    pub fn new(coinbase: Arc<Coinbase>, extranonce_prefix: &[u8]) -> Self {
+        let started = Sha256::new()
+            .chain_update(&coinbase.prefix)
+            .chain_update(extranonce_prefix);
+        Self { coinbase, started }
+    }
+
+    /// The txid, in header order, with the rollable part of the extranonce.
+    pub fn txid(&self, extranonce: &[u8]) -> [u8; 32] {
+        let once = self
+            .started
+            .clone()
+            .chain_update(extranonce)
+            .chain_update(&self.coinbase.suffix)
+            .finalize();
+        Sha256::digest(once).into()
+    }
+
+    /// What was prepared for.
+    pub fn coinbase(&self) -> &Coinbase {
+        &self.coinbase
+    }
+}
+
+impl std::fmt::Debug for CoinbaseHasher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CoinbaseHasher").finish_non_exhaustive()
+    }
+}
+
+/// Double SHA-256.
+pub fn sha256d(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(Sha256::digest(bytes)).into()
+}
+
+/// The merkle root over a leftmost leaf and its siblings, deepest first (SV2 5.3.16).
+pub fn merkle_root(leaf: [u8; 32], path: &[[u8; 32]]) -> [u8; 32] {
+    path.iter().fold(leaf, |node, sibling| {
+        let mut pair = [0; 64];
+        pair[..32].copy_from_slice(&node);
+        pair[32..].copy_from_slice(sibling);
+        sha256d(&pair)
+    })
+}
+
+/// A block header's fields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Header<'a> {
+    /// Whole, rolled bits included.
+    pub version: u32,
+    /// In header order.
+    pub prev_hash: &'a [u8; 32],
+    /// In header order.
+    pub merkle_root: &'a [u8; 32],
+    /// Unix seconds.
+    pub ntime: u32,
+    /// The compact target.
+    pub n_bits: u32,
+    /// What miners change first.
+    pub nonce: u32,
+}
+
+impl Header<'_> {
+    /// The 80 bytes that are hashed.
+    pub fn to_bytes(self) -> [u8; 80] {
+        let mut bytes = [0; 80];
+        bytes[..4].copy_from_slice(&self.version.to_le_bytes());
+        bytes[4..36].copy_from_slice(self.prev_hash);
+        bytes[36..68].copy_from_slice(self.merkle_root);
+        bytes[68..72].copy_from_slice(&self.ntime.to_le_bytes());
+        bytes[72..76].copy_from_slice(&self.n_bits.to_le_bytes());
+        bytes[76..].copy_from_slice(&self.nonce.to_le_bytes());
+        bytes
+    }
+
+    /// The block hash, in header order.
+    pub fn hash(self) -> [u8; 32] {
+        sha256d(&self.to_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,116 @@
+use bitcoin::consensus::deserialize;
+use bitcoin::hashes::Hash;
+use bitcoin::{Transaction, Txid, merkle_tree};
+
+use super::*;
+use crate::testing::{new_template, plan};
+
+fn template() -> Template {
+    Template::new(0, &new_template(1, true), &plan())
+}
+
+#[test]
+fn the_coinbase_with_its_extranonce_is_the_transaction_the_template_asks_for() {
+    // TPC-10, TPC-12, POOL-29, 30, 31, T-15, T-16
+    let (plan, template) = (plan(), template());
+    let coinbase = plan.build(&template);
+    let extranonce: Vec<u8> = (1..=22).collect();
+    let (first, rest) = extranonce.split_at(6);
+
+    let stripped = [&coinbase.prefix[..], &extranonce, &coinbase.suffix].concat();
+    assert_ne!(stripped[4..6], [0, 1]);
+    let legacy: Transaction = deserialize(&stripped).unwrap();
+    let full: Transaction = deserialize(&coinbase.full(&[first, rest])).unwrap();
+
+    assert_eq!(legacy.compute_txid(), full.compute_txid());
+    assert_eq!(full.version.0, 2);
+    assert_eq!(full.lock_time.to_consensus_u32(), 101);
+    assert_eq!(full.input.len(), 1);
+    assert!(full.is_coinbase());
+    assert_eq!(full.input[0].sequence.0, 0xffff_fffe);
+    assert_eq!(full.input[0].witness.to_vec(), vec![vec![0; 32]]);
+    let script_sig = full.input[0].script_sig.as_bytes();
+    assert!(script_sig.starts_with(&template.coinbase_prefix));
+    assert!(script_sig.ends_with(&extranonce));
+    assert!(script_sig.windows(4).any(|bytes| bytes == b"test"));
+    assert!((2..=MAX_SCRIPT_SIG).contains(&script_sig.len()));
+    assert_eq!(full.output.len(), 2);
+    assert_eq!(full.output[0].value.to_sat(), 5_000_000_000);
+    assert_eq!(full.output[0].script_pubkey, plan.reward_script);
+    assert_eq!(full.output[1].value.to_sat(), 0);
+    assert!(full.output[1].script_pubkey.is_op_return());
+}
+
+#[test]
+fn without_a_commitment_the_coinbase_has_no_witness() {
+    // T-16
+    let mut template = template();
+    template.coinbase_tx_outputs.clear();
+    template.coinbase_tx_outputs_count = 0;
+    let full = plan().build(&template).full(&[&[0; 22]]);
+    let transaction: Transaction = deserialize(&full).unwrap();
+    assert!(transaction.input[0].witness.is_empty());
+    assert_eq!(transaction.output.len(), 1);
+}
+
+#[test]
+fn the_prepared_hash_is_the_txid() {
+    let coinbase = Arc::new(plan().build(&template()));
+    let hasher = CoinbaseHasher::new(Arc::clone(&coinbase), &[9; 6]);
+    for rolled in [[0; 16], [255; 16]] {
+        let transaction: Transaction = deserialize(&coinbase.full(&[&[9; 6], &rolled])).unwrap();
+        assert_eq!(
+            hasher.txid(&rolled),
+            transaction.compute_txid().to_byte_array()
+        );
+    }
+}
+
+#[test]
+fn folding_the_path_gives_the_merkle_root_for_any_number_of_transactions() {
+    // TPS-17, POOL-32, T-34
+    for count in 1..=9u8 {
+        let txids: Vec<Txid> = (0..count).map(|i| Txid::from_byte_array([i; 32])).collect();
+        let root = merkle_tree::calculate_root(txids.iter().copied()).unwrap();
+        let leaves: Vec<[u8; 32]> = txids.iter().map(|txid| txid.to_byte_array()).collect();
+        let folded = merkle_root(leaves[0], &path_of_first(&leaves));
+        assert_eq!(folded, root.to_byte_array(), "{count} transactions");
+    }
+}
+
+/// The siblings on the way from the first leaf to the root.
+fn path_of_first(leaves: &[[u8; 32]]) -> Vec<[u8; 32]> {
+    let (mut level, mut path) = (leaves.to_vec(), Vec::new());
+    while level.len() > 1 {
+        path.push(level[1]);
+        level = level
+            .chunks(2)
+            .map(|pair| merkle_root(pair[0], &[*pair.last().unwrap()]))
+            .collect();
+    }
+    path
+}
+
+#[test]
+fn a_signature_that_does_not_fit_is_refused() {
+    let mut plan = plan();
+    plan.signature = vec![b'x'; 68];
+    assert_eq!(plan.check(), Ok(()));
+    plan.signature.push(b'x');
+    assert_eq!(plan.check(), Err(SignatureTooLong { found: 69, max: 68 }));
+}
+
+#[test]
+fn announced_output_size_covers_what_is_built() {
+    // TPC-03
+    let mut template = template();
+    let with = plan().build(&template).suffix.len();
+    template.coinbase_tx_outputs.clear();
+    let bare = 4 + 1 + 4;
+    let template_outputs = 47;
+    assert_eq!(
+        plan().outputs_size() as usize,
+        with - bare - template_outputs
+    );
+    assert_eq!(plan().outputs_sigops(), 0);
+}

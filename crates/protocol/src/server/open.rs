@@ -1,0 +1,171 @@
+//! Opening channels (SV2 5.3.2 to 5.3.6).
+
+use stratum_core::mining_sv2::{
+    OpenExtendedMiningChannel, OpenExtendedMiningChannelSuccessOwned, OpenMiningChannelErrorOwned,
+    OpenStandardMiningChannel, OpenStandardMiningChannelSuccessOwned,
+};
+
+use super::channel::{Channel, ChannelKind};
+use super::{
+    CHANNEL_INDEX_LEN, CONNECTION_PREFIX_LEN, GROUP_ID, MiningServer, Out, ROLLABLE_EXTRANONCE_LEN,
+    ServerEvent,
+};
+use crate::error_code::{self, ErrorCode};
+use crate::message::{MiningOwned, text};
+use crate::setup;
+use crate::target::Target;
+
+/// One of the two messages that open a channel.
+pub(super) struct OpenRequest {
+    request_id: u32,
+    user_identity: String,
+    nominal_hash_rate: f32,
+    max_target: Target,
+    /// Asked for by extended channels only.
+    min_extranonce_size: Option<u16>,
+}
+
+impl From<OpenStandardMiningChannel<'_>> for OpenRequest {
+    fn from(message: OpenStandardMiningChannel<'_>) -> Self {
+        Self {
+            request_id: message.request_id,
+            user_identity: message.user_identity.as_utf8_or_hex(),
+            nominal_hash_rate: message.nominal_hash_rate,
+            max_target: Target::from_le_bytes(*message.max_target.as_array()),
+            min_extranonce_size: None,
+        }
+    }
+}
+
+impl From<OpenExtendedMiningChannel<'_>> for OpenRequest {
+    fn from(message: OpenExtendedMiningChannel<'_>) -> Self {
+        Self {
+            request_id: message.request_id,
+            user_identity: message.user_identity.as_utf8_or_hex(),
+            nominal_hash_rate: message.nominal_hash_rate,
+            max_target: Target::from_le_bytes(*message.max_target.as_array()),
+            min_extranonce_size: Some(message.min_extranonce_size),
+        }
+    }
+}
+
+impl MiningServer {
+    /// Opens a channel, or says why not.
+    pub(super) fn open(&mut self, request: &OpenRequest, out: &mut Out) {
+        match self.new_channel(request) {
+            Ok(channel) => {
+                self.announce_channel(&channel, request.request_id, out);
+                let id = channel.id;
+                self.channels.insert(id, channel);
+                self.first_work(id, out);
+            }
+            Err(code) => {
+                out.send(MiningOwned::OpenMiningChannelError(
+                    OpenMiningChannelErrorOwned {
+                        request_id: request.request_id,
+                        error_code: text(code),
+                    },
+                ));
+                out.event(ServerEvent::OpenRefused(code));
+            }
+        }
+    }
+
+    fn new_channel(&mut self, request: &OpenRequest) -> Result<Channel, ErrorCode> {
+        let kind = self.kind(request)?;
+        let target = self
+            .policy
+            .target(request.nominal_hash_rate, request.max_target)?;
+        if self.channels.len() >= self.policy.max_channels {
+            return Err(error_code::CHANNEL_CAPACITY_EXHAUSTED);
+        }
+        let index = self
+            .allocate_index()
+            .ok_or(error_code::CHANNEL_CAPACITY_EXHAUSTED)?;
+        let mut prefix = self.connection_prefix.to_vec();
+        prefix.extend_from_slice(&index.to_be_bytes());
+        if kind == ChannelKind::Standard {
+            // The whole extranonce, of the same length as everybody else's in the group.
+            prefix.resize(prefix.len() + ROLLABLE_EXTRANONCE_LEN, 0);
+        }
+        let id = self.next_channel_id;
+        self.next_channel_id += 1;
+        let identity = request.user_identity.clone();
+        let mut channel = Channel::new(id, kind, identity, prefix, self.policy.max_jobs);
+        channel.max_target = request.max_target;
+        channel.target = target;
+        Ok(channel)
+    }
+
+    fn kind(&self, request: &OpenRequest) -> Result<ChannelKind, ErrorCode> {
+        let Some(min_extranonce_size) = request.min_extranonce_size else {
+            if self.has(setup::REQUIRES_WORK_SELECTION) {
+                return Err(error_code::STANDARD_CHANNELS_NOT_SUPPORTED_FOR_CUSTOM_WORK);
+            }
+            return Ok(ChannelKind::Standard);
+        };
+        if self.has(setup::REQUIRES_STANDARD_JOBS) {
+            return Err(error_code::EXTENDED_CHANNELS_NOT_SUPPORTED_FOR_STANDARD_JOBS);
+        }
+        if usize::from(min_extranonce_size) > ROLLABLE_EXTRANONCE_LEN {
+            return Err(error_code::MIN_EXTRANONCE_SIZE_TOO_LARGE);
+        }
+        Ok(ChannelKind::Extended {
+            extranonce_size: ROLLABLE_EXTRANONCE_LEN as u16,
+        })
+    }
+
+    fn announce_channel(&self, channel: &Channel, request_id: u32, out: &mut Out) {
+        let target = channel.target.to_le_bytes().into();
+        let extranonce_prefix = channel
+            .extranonce_prefix
+            .clone()
+            .try_into()
+            .expect("a prefix has at most 32 bytes");
+        out.send(match channel.kind {
+            ChannelKind::Standard => MiningOwned::OpenStandardMiningChannelSuccess(
+                OpenStandardMiningChannelSuccessOwned {
+                    request_id,
+                    channel_id: channel.id,
+                    target,
+                    extranonce_prefix,
+                    group_channel_id: GROUP_ID,
+                },
+            ),
+            ChannelKind::Extended { extranonce_size } => {
+                MiningOwned::OpenExtendedMiningChannelSuccess(
+                    OpenExtendedMiningChannelSuccessOwned {
+                        request_id,
+                        channel_id: channel.id,
+                        target,
+                        extranonce_size,
+                        extranonce_prefix,
+                        group_channel_id: GROUP_ID,
+                    },
+                )
+            }
+        });
+        out.event(ServerEvent::Opened {
+            channel_id: channel.id,
+            user_identity: channel.user_identity.clone(),
+            kind: channel.kind,
+            target: channel.target,
+        });
+    }
+
+    fn allocate_index(&mut self) -> Option<u16> {
+        if self.next_index < u16::MAX {
+            self.next_index += 1;
+            return Some(self.next_index);
+        }
+        self.free_indices.pop_front()
+    }
+
+    /// Gives a closed channel's part of the search space back.
+    pub(super) fn release(&mut self, channel: &Channel) {
+        let start = CONNECTION_PREFIX_LEN;
+        let index = &channel.extranonce_prefix[start..start + CHANNEL_INDEX_LEN];
+        let index = u16::from_be_bytes([index[0], index[1]]);
+        self.free_indices.push_back(index);
+    }
+}
