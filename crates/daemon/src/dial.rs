@@ -107,51 +107,78 @@ impl Upstream {
         Ok((connection, accepted))
     }
 
-    /// Connects, runs `session`, and begins again when it ends, until `stop`.
+    /// One session after the other, until `stop`: ask for the next with [`Sessions::next`].
     ///
     /// The pause between attempts starts at 20 ms and doubles, jittered, up to 5 s, so that a lab
     /// comes up fast and a lost server is not stormed when it returns.
-    pub async fn keep<S>(&self, stop: &CancellationToken, mut session: S)
-    where
-        S: AsyncFnMut(TcpConnection, Accepted) -> Ended,
-    {
-        let mut pauses = backoff();
+    pub fn sessions<'a>(&'a self, stop: &'a CancellationToken) -> Sessions<'a> {
+        Sessions {
+            upstream: self,
+            stop,
+            pauses: Box::new(backoff()),
+            connected: None,
+        }
+    }
+}
+
+/// The endless sequence of connections to one server.
+pub struct Sessions<'a> {
+    upstream: &'a Upstream,
+    stop: &'a CancellationToken,
+    pauses: Box<dyn Iterator<Item = Duration> + Send>,
+    /// Since when the current session lasts.
+    connected: Option<Instant>,
+}
+
+impl Sessions<'_> {
+    /// Connects, however long it takes; `None` once the role stops.
+    pub async fn next(&mut self) -> Option<(TcpConnection, Accepted)> {
+        if let Some(since) = self.connected.take() {
+            if since.elapsed() > STABLE {
+                self.pauses = Box::new(backoff());
+            }
+            self.pause().await?;
+        }
         let mut attempts = 0u32;
         loop {
             let connected = tokio::select! {
                 biased;
-                () = stop.cancelled() => return,
-                connected = self.connect() => connected,
+                () = self.stop.cancelled() => return None,
+                connected = self.upstream.connect() => connected,
             };
             match connected {
-                Ok((connection, accepted)) => {
-                    attempts = 0;
-                    let since = Instant::now();
-                    info!(upstream = %self.address, "connected");
-                    let ended = session(connection, accepted).await;
-                    if stop.is_cancelled() {
-                        return;
-                    }
-                    warn!(upstream = %self.address, reason = %ended, "connection lost, reconnecting");
-                    if since.elapsed() > STABLE {
-                        pauses = backoff();
-                    }
+                Ok(session) => {
+                    info!(upstream = %self.upstream.address, "connected");
+                    self.connected = Some(Instant::now());
+                    return Some(session);
                 }
+                // A server that is not up yet is normal while a network comes up; any other
+                // failure is told at once, and both again when they last.
                 Err(error) => {
+                    let early = matches!(error, DialError::Connect { .. }) && attempts < 4;
                     attempts += 1;
-                    // The first failures are normal while a network comes up, the same one for the
-                    // hundredth time is no news.
-                    if attempts.is_power_of_two() && attempts > 2 {
-                        warn!(%error, attempts, "still trying");
+                    if attempts.is_power_of_two() && !early {
+                        warn!(%error, attempts, "cannot connect, still trying");
                     }
                 }
             }
-            let pause = pauses.next().unwrap_or(STEP);
-            tokio::select! {
-                biased;
-                () = stop.cancelled() => return,
-                () = tokio::time::sleep(pause) => {}
-            }
+            self.pause().await?;
+        }
+    }
+
+    /// Tells why the session ended.
+    pub fn ended(&self, reason: &Ended) {
+        if !self.stop.is_cancelled() {
+            warn!(upstream = %self.upstream.address, %reason, "connection lost, reconnecting");
+        }
+    }
+
+    async fn pause(&mut self) -> Option<()> {
+        let pause = self.pauses.next().unwrap_or(STEP);
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => None,
+            () = tokio::time::sleep(pause) => Some(()),
         }
     }
 }

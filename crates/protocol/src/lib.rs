@@ -7,6 +7,7 @@
 //! The protocol is pinned to the SV2 specification at commit `0f38d51`; section numbers in comments
 //! are that commit's.
 
+pub mod client;
 pub mod coinbase;
 pub mod core;
 pub mod error_code;
@@ -14,6 +15,7 @@ pub mod frame;
 pub mod keys;
 pub mod message;
 pub mod noise;
+pub mod provider;
 pub mod server;
 pub mod setup;
 pub mod target;

@@ -174,6 +174,11 @@ impl MiningServer {
         }
     }
 
+    /// Channels open now.
+    pub fn channels(&self) -> usize {
+        self.channels.len()
+    }
+
     fn has(&self, flag: u32) -> bool {
         self.flags & flag != 0
     }

@@ -197,19 +197,13 @@ async fn a_lost_connection_is_dialled_again() {
     // DEV-29
     let run = running(Limits::default()).await;
     let stop = CancellationToken::new();
-    let token = stop.clone();
-    let mut sessions = 0;
-    let keep = run.upstream.keep(&stop, async |connection, _| {
-        sessions += 1;
-        if sessions == 3 {
-            token.cancel();
-        }
-        drop(connection);
-        crate::drive::Ended::ByPeer
-    });
-    tokio::time::timeout(Duration::from_secs(10), keep)
-        .await
-        .unwrap();
-    assert_eq!(sessions, 3);
+    let mut sessions = run.upstream.sessions(&stop);
+    for _ in 0..3 {
+        let session = tokio::time::timeout(Duration::from_secs(10), sessions.next());
+        drop(session.await.unwrap().unwrap());
+        sessions.ended(&crate::drive::Ended::ByPeer);
+    }
+    stop.cancel();
+    assert!(sessions.next().await.is_none());
     run.shutdown.finish().await;
 }

@@ -1,0 +1,186 @@
+//! The pool's configuration. Keys have SRI's names where they mean the same.
+
+use std::net::SocketAddr;
+use std::str::FromStr;
+use std::time::Duration;
+
+use bitcoin::{Address, ScriptBuf};
+use daemon::config::Reader;
+use daemon::dial::Upstream;
+use daemon::node::NodeRpc;
+use miniscript::{DefiniteDescriptorKey, Descriptor};
+use protocol::coinbase::CoinbasePlan;
+use protocol::keys::{AuthorityKey, AuthorityPublicKey};
+use protocol::message::common::Protocol;
+use protocol::server::{EXTRANONCE_LEN, Policy};
+use protocol::setup::Request;
+
+/// What the pool is told.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where miners connect.
+    pub listen_address: SocketAddr,
+    /// Where health and metrics are served.
+    pub monitoring_address: SocketAddr,
+    /// Signs the certificates shown to miners.
+    pub authority: AuthorityKey,
+    /// How long a certificate is valid.
+    pub cert_validity: Duration,
+    /// Tells several pool servers on one template apart.
+    pub server_id: u8,
+    /// Whom blocks pay and what they say.
+    pub plan: CoinbasePlan,
+    /// What is wanted of miners.
+    pub policy: Policy,
+    /// The template provider.
+    pub upstream: Upstream,
+    /// The node that is asked for the fate of blocks, if one is configured.
+    pub node: Option<NodeRpc>,
+}
+
+impl Config {
+    /// Takes everything out of `reader`; `None` when a problem was noted.
+    pub(crate) fn read(reader: &mut Reader) -> Option<Self> {
+        let listen_address = reader.parsed("listen_address");
+        let monitoring_address = reader.parsed("monitoring_address");
+        let authority = read_authority(reader);
+        let cert_validity = Duration::from_secs(reader.or("cert_validity_sec", 3600));
+        let server_id = reader.or("server_id", 0);
+        let plan = read_plan(reader);
+        let policy = read_policy(reader);
+        let upstream = read_upstream(reader);
+        let node = reader.has("node").then(|| {
+            NodeRpc::new(
+                reader.required::<String>("node.rpc_address"),
+                reader.required::<String>("node.rpc_user"),
+                reader.required::<String>("node.rpc_password"),
+            )
+        });
+        Some(Self {
+            listen_address: listen_address?,
+            monitoring_address: monitoring_address?,
+            authority: authority?,
+            cert_validity,
+            server_id,
+            plan: plan?,
+            policy,
+            upstream: upstream?,
+            node,
+        })
+    }
+}
+
+fn read_authority(reader: &mut Reader) -> Option<AuthorityKey> {
+    let public: Option<AuthorityPublicKey> = reader.parsed("authority_public_key");
+    let secret = reader.required::<String>("authority_secret_key");
+    let key = AuthorityKey::from_secret_text(&secret).and_then(|key| {
+        public
+            .map_or(Ok(()), |public| key.check_public(public))
+            .map(|()| key)
+    });
+    match key {
+        Ok(key) => public.map(|_| key),
+        // The secret itself is never repeated.
+        Err(error) if !secret.is_empty() => {
+            reader.problem("authority_secret_key", error);
+            None
+        }
+        Err(_) => None,
+    }
+}
+
+fn read_plan(reader: &mut Reader) -> Option<CoinbasePlan> {
+    let reward_script = reader.required::<String>("coinbase_reward_script");
+    let signature = reader.required::<String>("pool_signature");
+    let script = match script_of(&reward_script) {
+        Ok(script) => Some(script),
+        Err(error) if !reward_script.is_empty() => {
+            reader.problem(
+                "coinbase_reward_script",
+                format!("{reward_script:?}: {error}"),
+            );
+            None
+        }
+        Err(_) => None,
+    };
+    let plan = CoinbasePlan {
+        reward_script: script?,
+        signature: signature.into_bytes(),
+        extranonce_len: EXTRANONCE_LEN,
+    };
+    if let Err(error) = plan.check() {
+        reader.problem("pool_signature", error);
+        return None;
+    }
+    Some(plan)
+}
+
+fn read_policy(reader: &mut Reader) -> Policy {
+    let shares_per_minute = reader.or("shares_per_minute", 6.0);
+    if !(shares_per_minute > 0.0 && f64::is_finite(shares_per_minute)) {
+        reader.problem(
+            "shares_per_minute",
+            format!("{shares_per_minute}: must be above 0"),
+        );
+    }
+    let share_batch_size = reader.or("share_batch_size", 10);
+    if share_batch_size == 0 {
+        reader.problem("share_batch_size", "0: must be at least 1");
+    }
+    Policy {
+        shares_per_minute,
+        share_batch_size,
+        ack_delay: Duration::from_secs(1),
+        max_jobs: 10,
+        max_channels: 10_000,
+    }
+}
+
+fn read_upstream(reader: &mut Reader) -> Option<Upstream> {
+    let address = reader.required::<String>("template_provider.address");
+    let authority = reader.parsed("template_provider.public_key");
+    let Some((host, port)) = split_address(&address) else {
+        if !address.is_empty() {
+            let what = format!("{address:?}: expected host:port");
+            reader.problem("template_provider.address", what);
+        }
+        return None;
+    };
+    Some(Upstream {
+        request: Request {
+            protocol: Protocol::TemplateDistributionProtocol,
+            flags: 0,
+            endpoint_host: host,
+            endpoint_port: port,
+            role: "pool",
+            device_id: String::new(),
+        },
+        address,
+        authority: authority?,
+        // A template's frames are small; its transactions are never asked for.
+        max_payload: 1 << 20,
+    })
+}
+
+fn split_address(address: &str) -> Option<(String, u16)> {
+    let (host, port) = address.rsplit_once(':')?;
+    Some((host.to_owned(), port.parse().ok()?))
+}
+
+/// The script of an output descriptor: `addr(…)`, `raw(…)`, or any that has one script.
+fn script_of(descriptor: &str) -> Result<ScriptBuf, String> {
+    let inner = |name: &str| descriptor.strip_prefix(name)?.strip_suffix(')');
+    if let Some(address) = inner("addr(") {
+        let address = Address::from_str(address).map_err(|error| error.to_string())?;
+        return Ok(address.assume_checked().script_pubkey());
+    }
+    if let Some(hex) = inner("raw(") {
+        return ScriptBuf::from_hex(hex).map_err(|error| error.to_string());
+    }
+    Descriptor::<DefiniteDescriptorKey>::from_str(descriptor)
+        .map(|descriptor| descriptor.script_pubkey())
+        .map_err(|error| format!("not an output descriptor: {error}"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,114 @@
+use std::io::Write;
+
+use daemon::config::Problems;
+
+use super::*;
+
+fn read(text: &str) -> Result<Config, Problems> {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    let mut reader = Reader::load(Some(file.path()), "POOL", std::iter::empty())?;
+    let config = Config::read(&mut reader);
+    reader.finish()?;
+    Ok(config.unwrap())
+}
+
+fn good() -> String {
+    let key = AuthorityKey::generate(&mut rand::thread_rng());
+    format!(
+        r#"
+listen_address = "127.0.0.1:34254"
+monitoring_address = "127.0.0.1:9090"
+authority_public_key = "{public}"
+authority_secret_key = "{secret}"
+coinbase_reward_script = "addr(bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080)"
+pool_signature = "/lab/"
+[template_provider]
+address = "127.0.0.1:8442"
+public_key = "{public}"
+"#,
+        public = key.public_text(),
+        secret = key.secret_text(),
+    )
+}
+
+/// The one problem with `text` names `key` and `what`.
+#[track_caller]
+fn check(text: &str, key: &str, what: &str) {
+    let problems = read(text).unwrap_err();
+    let [line] = problems.lines() else {
+        panic!("not one problem:\n{problems}");
+    };
+    assert!(line.starts_with(key) && line.contains(what), "{line}");
+}
+
+#[test]
+fn a_whole_configuration_is_read() {
+    let config = read(&good()).unwrap();
+    assert_eq!(config.plan.signature, b"/lab/");
+    assert_eq!(config.plan.reward_script.len(), 22);
+    assert!(config.node.is_none());
+    assert_eq!(config.upstream.request.endpoint_port, 8442);
+}
+
+#[test]
+fn each_wrong_value_is_named() {
+    let good = good();
+    let with = |from: &str, to: &str| {
+        assert!(good.contains(from));
+        good.replace(from, to)
+    };
+    check(
+        &with("bcrt1qw508", "bcrt1qw509"),
+        "coinbase_reward_script",
+        "bcrt1qw509",
+    );
+    check(
+        &with("addr(", "what("),
+        "coinbase_reward_script",
+        "descriptor",
+    );
+    check(
+        &with("/lab/", &"x".repeat(90)),
+        "pool_signature",
+        "at most 68",
+    );
+    check(
+        &with("127.0.0.1:8442", "tp"),
+        "template_provider.address",
+        "host:port",
+    );
+    check(
+        &format!("shares_per_minute = 0\n{good}"),
+        "shares_per_minute",
+        "above 0",
+    );
+    check(
+        &format!("share_batch_size = 0\n{good}"),
+        "share_batch_size",
+        "at least 1",
+    );
+}
+
+#[test]
+fn a_secret_that_does_not_fit_the_public_key_is_a_problem_but_is_not_shown() {
+    let other = AuthorityKey::generate(&mut rand::thread_rng()).secret_text();
+    let good = good();
+    let secret = good
+        .lines()
+        .find(|line| line.starts_with("authority_secret"))
+        .unwrap();
+    let text = good.replace(secret, &format!("authority_secret_key = \"{other}\""));
+    check(&text, "authority_secret_key", "belongs to");
+    assert!(!read(&text).unwrap_err().to_string().contains(&other));
+}
+
+#[test]
+fn an_incomplete_node_section_is_a_problem() {
+    let text = format!("{}[node]\nrpc_address = \"127.0.0.1:1\"\n", good());
+    let problems = read(&text).unwrap_err();
+    assert_eq!(
+        problems.lines(),
+        ["node.rpc_user: missing", "node.rpc_password: missing"]
+    );
+}

@@ -1,0 +1,154 @@
+//! One task per miner connection: it owns the connection's channels and judges their shares.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bitcoin::BlockHash;
+use bitcoin::hashes::Hash;
+use daemon::accept::Peer;
+use daemon::drive::{Inputs, drive};
+use daemon::wire::TcpConnection;
+use protocol::server::{CONNECTION_PREFIX_LEN, ChannelKind, MiningServer, Policy};
+use protocol::server::{ServerEvent, Solution};
+use protocol::work::Work;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, info};
+
+use crate::blocks::Found;
+use crate::metrics::{Metrics, Rejection};
+
+/// What every miner connection shares.
+pub(crate) struct Downstreams {
+    pub(crate) policy: Arc<Policy>,
+    pub(crate) server_id: u8,
+    pub(crate) work: watch::Receiver<Option<Work>>,
+    pub(crate) solutions: mpsc::Sender<Solution>,
+    pub(crate) found: mpsc::Sender<Found>,
+    pub(crate) metrics: Metrics,
+    pub(crate) stop: CancellationToken,
+}
+
+impl Downstreams {
+    /// Serves one miner until it leaves.
+    pub(crate) async fn serve(self: Arc<Self>, connection: TcpConnection, peer: Peer) {
+        let mut inputs = NewWork(self.work.clone());
+        let Some(work) = inputs.0.borrow_and_update().clone() else {
+            return;
+        };
+        let Peer {
+            address,
+            client,
+            slot,
+        } = peer;
+        info!(
+            peer = %address, vendor = client.vendor, firmware = client.firmware,
+            device = client.device_id, flags = client.flags, "miner connected"
+        );
+        self.metrics.clients.inc();
+        let prefix = self.connection_prefix(slot.number());
+        let mut core = MiningServer::new(Arc::clone(&self.policy), client.flags, prefix, work);
+        let on_event = |event| self.on_event(address, event);
+        let ended = drive(connection, &mut core, &mut inputs, on_event, &self.stop).await;
+        for _ in 0..core.channels() {
+            self.metrics.channels.dec();
+        }
+        self.metrics.clients.dec();
+        info!(peer = %address, reason = %ended, "miner disconnected");
+    }
+
+    /// Splits the search space: no two connections of no two servers share a prefix (SV2 5.1).
+    fn connection_prefix(&self, slot: u32) -> [u8; CONNECTION_PREFIX_LEN] {
+        let [_, high, middle, low] = slot.to_be_bytes();
+        [self.server_id, high, middle, low]
+    }
+
+    fn on_event(&self, peer: SocketAddr, event: ServerEvent) {
+        match event {
+            ServerEvent::Opened {
+                channel_id,
+                user_identity,
+                kind,
+                target,
+            } => {
+                self.metrics.channels.inc();
+                let kind = match kind {
+                    ChannelKind::Standard => "standard",
+                    ChannelKind::Extended { .. } => "extended",
+                };
+                info!(
+                    %peer, channel = channel_id, user = user_identity, kind,
+                    difficulty = target.difficulty(), "channel opened"
+                );
+            }
+            ServerEvent::OpenRefused(code) => info!(%peer, code, "channel refused"),
+            ServerEvent::Closed { channel_id } => {
+                self.metrics.channels.dec();
+                info!(%peer, channel = channel_id, "channel closed");
+            }
+            ServerEvent::Accepted {
+                channel_id,
+                job_id,
+                share,
+            } => {
+                self.metrics.accepted.inc();
+                debug!(
+                    %peer, channel = channel_id, job = job_id,
+                    hash = %BlockHash::from_byte_array(share.hash), "share accepted"
+                );
+            }
+            ServerEvent::Rejected {
+                channel_id,
+                job_id,
+                code,
+            } => {
+                let reason = Rejection { reason: code };
+                self.metrics.rejected.get_or_create(&reason).inc();
+                debug!(%peer, channel = channel_id, job = job_id, code, "share rejected");
+            }
+            ServerEvent::Block {
+                channel_id,
+                job_id,
+                user_identity,
+                solution,
+            } => {
+                let found = Found {
+                    hash: BlockHash::from_byte_array(solution.hash),
+                    height: solution.height,
+                    template_id: solution.template_id,
+                    user: user_identity,
+                    peer,
+                    channel_id,
+                    job_id,
+                };
+                self.block(found, solution);
+            }
+            ServerEvent::Ignored(what) => debug!(%peer, what, "message ignored"),
+        }
+    }
+
+    fn block(&self, found: Found, solution: Solution) {
+        info!(
+            hash = %found.hash, height = found.height, template = found.template_id,
+            user = found.user, channel = found.channel_id, job = found.job_id, "block found"
+        );
+        if let Err(full) = self.solutions.try_send(solution) {
+            error!(hash = %found.hash, reason = %full, "block not handed to the template provider");
+        }
+        if let Err(full) = self.found.try_send(found) {
+            error!(reason = %full, "nobody will ask the node about this block");
+        }
+    }
+}
+
+/// New work for a connection, newest only.
+struct NewWork(watch::Receiver<Option<Work>>);
+
+impl Inputs for NewWork {
+    type Input = Work;
+
+    async fn next(&mut self) -> Option<Work> {
+        self.0.changed().await.ok()?;
+        self.0.borrow_and_update().clone()
+    }
+}

@@ -1,0 +1,126 @@
+//! The pool: templates in, jobs out, shares judged, blocks to the node.
+//!
+//! The rules are `protocol::server` (its miners) and `protocol::provider` (its template provider);
+//! this crate joins them.
+//!
+//! ```text
+//!   template provider ──▶ provider task ──watch: Work──▶ one task per miner connection
+//!                              ▲                                │
+//!                              └────── mpsc: Solution ──────────┤
+//!   node (RPC) ◀── verdict task ◀───── mpsc: Found ─────────────┘
+//! ```
+
+mod blocks;
+mod config;
+mod downstream;
+mod metrics;
+mod provider;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use daemon::accept::{Limits, Server};
+use daemon::config::Reader;
+use daemon::http::{Health, Page};
+use daemon::role::{NoOptions, Role};
+use daemon::shutdown::Shutdown;
+use prometheus_client::registry::Registry;
+use protocol::message::common::Protocol;
+use protocol::server;
+use protocol::setup::Offer;
+use tokio::sync::{mpsc, watch};
+use tracing::info;
+
+pub use config::Config;
+
+use blocks::Blocks;
+use downstream::Downstreams;
+use metrics::Metrics;
+
+/// Blocks found and not yet handed on. More than a lab finds in a second; when it is full, the
+/// connection that found the next one says so loudly instead of waiting.
+const MAX_PENDING_BLOCKS: usize = 256;
+
+/// The role.
+#[derive(Debug, Clone, Copy)]
+pub struct Pool;
+
+impl Role for Pool {
+    const NAME: &'static str = "pool";
+    const ABOUT: &'static str = "Stratum V2 mining pool";
+    const ENV_PREFIX: &'static str = "POOL";
+    type Options = NoOptions;
+    type Config = Config;
+
+    fn configure(_options: &NoOptions, reader: &mut Reader) -> Option<Config> {
+        Config::read(reader)
+    }
+
+    fn monitoring_address(config: &Config) -> SocketAddr {
+        config.monitoring_address
+    }
+
+    async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
+        let mut registry = Registry::default();
+        let metrics = Metrics::register(&mut registry);
+        let (health, health_seen) = watch::channel(Health::not_ready("starting"));
+        // Only the newest work matters: a slow reader skips what is outdated.
+        let (work, work_seen) = watch::channel(None);
+        let (solutions, solutions_in) = mpsc::channel(MAX_PENDING_BLOCKS);
+        let (found, found_in) = mpsc::channel(MAX_PENDING_BLOCKS);
+        let blocks = Blocks::default();
+
+        let server = Server::bind(
+            config.listen_address,
+            config.authority.clone(),
+            config.cert_validity,
+            Offer {
+                protocol: Protocol::MiningProtocol,
+                supported_flags: server::SUPPORTED_FLAGS,
+                success_flags: server::success_flags,
+            },
+            Limits::default(),
+        )
+        .await?;
+        let page = Page {
+            role: Self::NAME,
+            health: health_seen,
+            metrics: registry,
+            status: metrics.status(work_seen.clone()),
+            routes: blocks.routes(),
+        };
+        daemon::http::serve(config.monitoring_address, page, &shutdown).await?;
+
+        let verdicts = blocks.judge(config.node.clone(), found_in, metrics.clone());
+        shutdown.spawn(verdicts);
+        shutdown.spawn(provider::run(
+            config.upstream.clone(),
+            config.plan.clone(),
+            provider::Ends {
+                work,
+                solutions: solutions_in,
+                health,
+            },
+            shutdown.clone(),
+        ));
+        let downstreams = Arc::new(Downstreams {
+            policy: Arc::new(config.policy),
+            server_id: config.server_id,
+            work: work_seen.clone(),
+            solutions,
+            found,
+            metrics,
+            stop: shutdown.stop().clone(),
+        });
+        // Miners are let in when there is something to mine; until then they wait in the backlog.
+        let mut first = work_seen;
+        tokio::select! {
+            () = shutdown.stop().cancelled() => return Ok(()),
+            held = first.wait_for(Option::is_some) => drop(held),
+        }
+        info!("first template held, letting miners in");
+        let serve = move |connection, peer| Arc::clone(&downstreams).serve(connection, peer);
+        server.run(shutdown, serve).await;
+        Ok(())
+    }
+}

@@ -1,0 +1,7 @@
+//! The `pool` program.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    daemon::role::main::<pool::Pool>()
+}

@@ -1,0 +1,80 @@
+//! The task that talks to the template provider, for as long as the pool lives.
+
+use daemon::dial::Upstream;
+use daemon::drive::drive;
+use daemon::http::Health;
+use daemon::shutdown::Shutdown;
+use protocol::coinbase::CoinbasePlan;
+use protocol::provider::{ProviderClient, ProviderEvent};
+use protocol::server::Solution;
+use protocol::work::Work;
+use tokio::sync::{mpsc, watch};
+use tracing::{debug, error, info};
+
+/// The task's ends of its channels.
+pub(crate) struct Ends {
+    pub(crate) work: watch::Sender<Option<Work>>,
+    pub(crate) solutions: mpsc::Receiver<Solution>,
+    pub(crate) health: watch::Sender<Health>,
+}
+
+/// Keeps a connection to the provider. Miners go on with what they have while it is away.
+pub(crate) async fn run(upstream: Upstream, plan: CoinbasePlan, ends: Ends, shutdown: Shutdown) {
+    let Ends {
+        work,
+        mut solutions,
+        health,
+    } = ends;
+    let mut client = ProviderClient::new(plan);
+    let away = || Health::not_ready(format!("no template provider at {}", upstream.address));
+    health.send_replace(away());
+    let mut sessions = upstream.sessions(shutdown.stop());
+    while let Some((mut connection, _)) = sessions.next().await {
+        if let Err(error) = connection.send(&client.connected()).await {
+            debug!(%error, "the provider left at once");
+            continue;
+        }
+        let on_event = |event| on_event(event, &work, &health);
+        let ended = drive(
+            connection,
+            &mut client,
+            &mut solutions,
+            on_event,
+            shutdown.stop(),
+        );
+        let ended = ended.await;
+        health.send_replace(away());
+        sessions.ended(&ended);
+    }
+}
+
+fn on_event(
+    event: ProviderEvent,
+    work: &watch::Sender<Option<Work>>,
+    health: &watch::Sender<Health>,
+) {
+    match event {
+        ProviderEvent::Work(new) => {
+            debug!(
+                template = new.template.id,
+                height = new.template.height(),
+                futures = new.futures.len(),
+                "new work"
+            );
+            work.send_replace(Some(new));
+            health.send_replace(Health::Ready);
+        }
+        ProviderEvent::Ignored(what) => debug!(what, "message of the provider ignored"),
+        ProviderEvent::Submitted(solution) => {
+            let (template, height) = (solution.template_id, solution.height);
+            info!(template, height, "solution submitted");
+        }
+        ProviderEvent::Lost(solution) => {
+            let (template, height) = (solution.template_id, solution.height);
+            error!(
+                template,
+                height, "block lost: its template belongs to an earlier connection of the provider"
+            );
+        }
+    }
+}

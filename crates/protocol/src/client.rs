@@ -1,0 +1,361 @@
+//! The client's half of the mining protocol, for one connection (SV2 chapter 5).
+//!
+//! [`MiningClient`] opens channels and follows the server's messages; its events say what each
+//! channel is to mine. The shares found come back as inputs. It does no hashing itself.
+
+mod channel;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use stratum_core::mining_sv2::{
+    CloseChannelOwned, OpenExtendedMiningChannelOwned, OpenStandardMiningChannelOwned,
+    SubmitSharesExtendedOwned, SubmitSharesStandard,
+};
+
+use crate::core::{Core, Now, Outbox};
+use crate::error_code::ErrorCode;
+use crate::frame::Frame;
+use crate::message::{self, AnyMessage, CommonMessages, Mining, MiningOwned, Received, text};
+use crate::setup::{REQUIRES_EXTENDED_CHANNELS, REQUIRES_FIXED_VERSION};
+use crate::target::Target;
+
+use channel::Channel;
+
+pub use channel::{Assignment, MerkleSource};
+
+/// A channel to open.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChannelRequest {
+    /// Whom its shares are for.
+    pub user_identity: String,
+    /// Hashes a second, as told to the server.
+    pub nominal_hash_rate: f32,
+    /// `None` for a standard channel, otherwise the extranonce bytes needed at least.
+    pub min_extranonce_size: Option<u16>,
+}
+
+/// A share that was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundShare {
+    /// The channel it is for.
+    pub channel_id: u32,
+    /// The job it is for.
+    pub job_id: u32,
+    /// Header field.
+    pub nonce: u32,
+    /// Header field.
+    pub ntime: u32,
+    /// Header field, whole.
+    pub version: u32,
+    /// Exactly as long as the assignment asked for.
+    pub extranonce: Vec<u8>,
+}
+
+/// What the role tells the client.
+#[derive(Debug)]
+pub enum ClientInput {
+    /// Submit a share, unless its job is no longer worth it.
+    Share(FoundShare),
+    /// Close every channel and the connection (SV2 5.3.9).
+    Leave,
+}
+
+/// What happens on the connection.
+#[derive(Debug)]
+pub enum ClientEvent {
+    /// A channel is open; its first assignment follows.
+    Opened {
+        /// The server's id of it.
+        channel_id: u32,
+        /// Its first target.
+        target: Target,
+    },
+    /// The server does not open a channel.
+    OpenRefused {
+        /// Which request, in the order given to [`MiningClient::new`].
+        request: usize,
+        /// The server's reason.
+        code: String,
+    },
+    /// From now on the channel mines this, and nothing else.
+    Mine(Arc<Assignment>),
+    /// From now on the channel mines nothing.
+    Rest {
+        /// The channel.
+        channel_id: u32,
+    },
+    /// A share was sent.
+    Submitted {
+        /// The channel.
+        channel_id: u32,
+        /// Its number on that channel.
+        sequence_number: u32,
+    },
+    /// A share was not sent because its job ended meanwhile.
+    Late(FoundShare),
+    /// The server accepted so many shares.
+    Accepted {
+        /// The channel.
+        channel_id: u32,
+        /// Since the last acknowledgement.
+        count: u32,
+    },
+    /// The server rejected a share.
+    Rejected {
+        /// The channel.
+        channel_id: u32,
+        /// Which share.
+        sequence_number: u32,
+        /// Its reason.
+        code: String,
+    },
+    /// The server asks to connect elsewhere (SV2 3.6.5): empty host and port 0 mean the same.
+    Reconnect {
+        /// The new host.
+        host: String,
+        /// The new port.
+        port: u16,
+    },
+    /// A message that means nothing here was ignored.
+    Ignored(String),
+}
+
+type Out = Outbox<ClientEvent>;
+
+/// The channels of one client.
+#[derive(Debug)]
+pub struct MiningClient {
+    requests: Vec<ChannelRequest>,
+    server_flags: u32,
+    channels: BTreeMap<u32, Channel>,
+}
+
+impl MiningClient {
+    /// For a connection whose server answered SetupConnection with `server_flags`.
+    pub fn new(requests: Vec<ChannelRequest>, server_flags: u32) -> Self {
+        Self {
+            requests,
+            server_flags,
+            channels: BTreeMap::new(),
+        }
+    }
+
+    /// The first frames of the connection: one request per channel, numbered by its place.
+    ///
+    /// # Errors
+    /// The server serves no standard channels and one was asked for.
+    pub fn connected(&self) -> Result<Vec<u8>, ErrorCode> {
+        let mut frames = Vec::new();
+        for (request_id, request) in (0u32..).zip(&self.requests) {
+            let user_identity = text(&request.user_identity);
+            let max_target = Target::MAX.to_le_bytes().into();
+            let message = match request.min_extranonce_size {
+                None if self.server_flags & REQUIRES_EXTENDED_CHANNELS != 0 => {
+                    return Err("the server requires extended channels");
+                }
+                None => MiningOwned::OpenStandardMiningChannel(OpenStandardMiningChannelOwned {
+                    request_id,
+                    user_identity,
+                    nominal_hash_rate: request.nominal_hash_rate,
+                    max_target,
+                }),
+                Some(min_extranonce_size) => {
+                    MiningOwned::OpenExtendedMiningChannel(OpenExtendedMiningChannelOwned {
+                        request_id,
+                        user_identity,
+                        nominal_hash_rate: request.nominal_hash_rate,
+                        max_target,
+                        min_extranonce_size,
+                    })
+                }
+            };
+            message::encode(message, &mut frames);
+        }
+        Ok(frames)
+    }
+
+    /// The channels a message is addressed to: one, or all of a group (SV2 5.2.3).
+    fn addressed(&mut self, id: u32) -> impl Iterator<Item = &mut Channel> {
+        self.channels
+            .values_mut()
+            .filter(move |channel| channel.id == id || channel.group_id == id)
+    }
+
+    fn mining(&mut self, now: Now, message: Mining<'_>, out: &mut Out) {
+        match message {
+            Mining::OpenStandardMiningChannelSuccess(success) => {
+                let channel = Channel::standard(&success);
+                self.opened(success.request_id, channel, out);
+            }
+            Mining::OpenExtendedMiningChannelSuccess(success) => {
+                let channel = Channel::extended(&success);
+                self.opened(success.request_id, channel, out);
+            }
+            Mining::OpenMiningChannelError(error) => out.event(ClientEvent::OpenRefused {
+                request: error.request_id as usize,
+                code: error.error_code.as_utf8_or_hex(),
+            }),
+            Mining::SubmitSharesSuccess(success) => out.event(ClientEvent::Accepted {
+                channel_id: success.channel_id,
+                count: success.new_submits_accepted_count,
+            }),
+            Mining::SubmitSharesError(error) => out.event(ClientEvent::Rejected {
+                channel_id: error.channel_id,
+                sequence_number: error.sequence_number,
+                code: error.error_code.as_utf8_or_hex(),
+            }),
+            Mining::CloseChannel(close) => {
+                let ids: Vec<u32> = self.addressed(close.channel_id).map(|c| c.id).collect();
+                for channel_id in ids {
+                    self.channels.remove(&channel_id);
+                    out.event(ClientEvent::Rest { channel_id });
+                }
+                if self.channels.is_empty() {
+                    out.close("the server closed every channel");
+                }
+            }
+            message => self.work(now, message, out),
+        }
+    }
+
+    /// The messages that say what to mine, each for one channel or a group.
+    fn work(&mut self, now: Now, message: Mining<'_>, out: &mut Out) {
+        let fixed_version = self.server_flags & REQUIRES_FIXED_VERSION != 0;
+        match message {
+            Mining::NewMiningJob(job) => {
+                for channel in self.addressed(job.channel_id) {
+                    channel.standard_job(now, &job, fixed_version, out);
+                }
+            }
+            Mining::NewExtendedMiningJob(job) => {
+                for channel in self.addressed(job.channel_id) {
+                    channel.extended_job(now, &job, fixed_version, out);
+                }
+            }
+            Mining::SetNewPrevHash(tip) => {
+                for channel in self.addressed(tip.channel_id) {
+                    channel.prev_hash(now, &tip, out);
+                }
+            }
+            Mining::SetTarget(message) => {
+                let target = Target::from_le_bytes(*message.maximum_target.as_array());
+                for channel in self.addressed(message.channel_id) {
+                    channel.target = target;
+                }
+            }
+            Mining::SetExtranoncePrefix(message) => {
+                let prefix = message.extranonce_prefix.as_bytes();
+                // SV2 5.3.10: never addressed to groups.
+                if let Some(channel) = self.channels.get_mut(&message.channel_id) {
+                    channel.extranonce_prefix = prefix.to_vec();
+                }
+            }
+            Mining::SetGroupChannel(message) => {
+                for id in message.channel_ids.iter() {
+                    if let Some(channel) = self.channels.get_mut(id) {
+                        channel.group_id = message.group_channel_id;
+                    }
+                }
+            }
+            other => out.event(ClientEvent::Ignored(other.to_string())),
+        }
+    }
+
+    fn opened(&mut self, request_id: u32, channel: Channel, out: &mut Out) {
+        if request_id as usize >= self.requests.len() {
+            let what = format!("an answer to request {request_id}, which was never made");
+            return out.event(ClientEvent::Ignored(what));
+        }
+        out.event(ClientEvent::Opened {
+            channel_id: channel.id,
+            target: channel.target,
+        });
+        self.channels.insert(channel.id, channel);
+    }
+
+    fn submit(&mut self, share: FoundShare, out: &mut Out) {
+        let channel = self.channels.get_mut(&share.channel_id);
+        let Some(channel) = channel.filter(|channel| channel.is_mining(share.job_id)) else {
+            return out.event(ClientEvent::Late(share));
+        };
+        let sequence_number = channel.next_sequence_number();
+        let FoundShare {
+            channel_id,
+            job_id,
+            nonce,
+            ntime,
+            version,
+            extranonce,
+        } = share;
+        if channel.is_standard() {
+            out.send(MiningOwned::SubmitSharesStandard(SubmitSharesStandard {
+                channel_id,
+                sequence_number,
+                job_id,
+                nonce,
+                ntime,
+                version,
+            }));
+        } else if let Ok(extranonce) = extranonce.try_into() {
+            let share = SubmitSharesExtendedOwned {
+                channel_id,
+                sequence_number,
+                job_id,
+                nonce,
+                ntime,
+                version,
+                extranonce,
+            };
+            out.send(MiningOwned::SubmitSharesExtended(share));
+        }
+        out.event(ClientEvent::Submitted {
+            channel_id,
+            sequence_number,
+        });
+    }
+}
+
+impl Core for MiningClient {
+    type Input = ClientInput;
+    type Event = ClientEvent;
+
+    fn received(&mut self, now: Now, frame: Frame<'_>, out: &mut Out) {
+        match message::decode(frame) {
+            Ok(Received::Message(AnyMessage::Mining(message))) => self.mining(now, message, out),
+            Ok(Received::Message(AnyMessage::Common(CommonMessages::Reconnect(reconnect)))) => {
+                out.event(ClientEvent::Reconnect {
+                    host: reconnect.new_host.as_utf8_or_hex(),
+                    port: reconnect.new_port,
+                });
+                out.close("the server asked to reconnect");
+            }
+            Ok(Received::Message(other)) => out.event(ClientEvent::Ignored(other.to_string())),
+            Ok(Received::Unknown {
+                extension,
+                msg_type,
+            }) => out.event(ClientEvent::Ignored(format!(
+                "type 0x{msg_type:02x} of extension {extension}"
+            ))),
+            Err(error) => out.close(error.to_string()),
+        }
+    }
+
+    fn input(&mut self, _now: Now, input: ClientInput, out: &mut Out) {
+        match input {
+            ClientInput::Share(share) => self.submit(share, out),
+            ClientInput::Leave => {
+                for channel_id in std::mem::take(&mut self.channels).into_keys() {
+                    out.send(MiningOwned::CloseChannel(CloseChannelOwned {
+                        channel_id,
+                        reason_code: text("shutdown"),
+                    }));
+                }
+                out.close("leaving");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,380 @@
+use std::time::Instant;
+
+use stratum_core::binary_sv2::{Sv2OptionOwned, U256Owned};
+use stratum_core::common_messages_sv2::ReconnectOwned;
+use stratum_core::mining_sv2::{
+    NewExtendedMiningJobOwned, NewMiningJobOwned, OpenExtendedMiningChannelSuccessOwned,
+    OpenMiningChannelErrorOwned, OpenStandardMiningChannelSuccessOwned, SetExtranoncePrefixOwned,
+    SetNewPrevHashOwned, SetTargetOwned, SubmitSharesErrorOwned, SubmitSharesSuccess,
+};
+
+use super::*;
+use crate::frame::{FrameHeader, HEADER_LEN};
+use crate::message::{CommonMessagesOwned, Encodable, GetSize, IsSv2Message};
+
+const GROUP: u32 = 1;
+
+/// A client, and the server a test plays.
+struct Play {
+    client: MiningClient,
+    out: Out,
+}
+
+impl Play {
+    /// Standard channel 2 (request 0) and extended channel 3 (request 1), both open.
+    fn opened() -> Self {
+        let mut play = Self::new(0);
+        play.hear(MiningOwned::OpenStandardMiningChannelSuccess(
+            OpenStandardMiningChannelSuccessOwned {
+                request_id: 0,
+                channel_id: 2,
+                target: target(10).to_le_bytes().into(),
+                extranonce_prefix: vec![2; 8].try_into().unwrap(),
+                group_channel_id: GROUP,
+            },
+        ));
+        play.hear(MiningOwned::OpenExtendedMiningChannelSuccess(
+            OpenExtendedMiningChannelSuccessOwned {
+                request_id: 1,
+                channel_id: 3,
+                target: target(10).to_le_bytes().into(),
+                extranonce_size: 5,
+                extranonce_prefix: vec![3; 3].try_into().unwrap(),
+                group_channel_id: GROUP,
+            },
+        ));
+        play
+    }
+
+    fn new(server_flags: u32) -> Self {
+        let request = |min_extranonce_size| ChannelRequest {
+            user_identity: "alice".into(),
+            nominal_hash_rate: 7.5,
+            min_extranonce_size,
+        };
+        Self {
+            client: MiningClient::new(vec![request(None), request(Some(4))], server_flags),
+            out: Outbox::default(),
+        }
+    }
+
+    fn hear(&mut self, message: impl IsSv2Message + GetSize + Encodable) -> Vec<ClientEvent> {
+        let mut bytes = Vec::new();
+        message::encode(message, &mut bytes);
+        let (header, payload) = bytes.split_at_mut(HEADER_LEN);
+        let header = FrameHeader::from_bytes((&*header).try_into().unwrap());
+        let now = now();
+        self.client
+            .received(now, Frame { header, payload }, &mut self.out);
+        self.out.take_events().collect()
+    }
+
+    fn tell(&mut self, input: ClientInput) -> Vec<ClientEvent> {
+        self.client.input(now(), input, &mut self.out);
+        self.out.take_events().collect()
+    }
+
+    fn sent(&mut self) -> Vec<u8> {
+        std::mem::take(self.out.frames())
+    }
+
+    /// What each channel was told to mine: channel, job.
+    fn mined(events: &[ClientEvent]) -> Vec<(u32, u32)> {
+        let mine = |event: &ClientEvent| match event {
+            ClientEvent::Mine(assignment) => Some((assignment.channel_id, assignment.job_id)),
+            _ => None,
+        };
+        events.iter().filter_map(mine).collect()
+    }
+
+    #[track_caller]
+    fn assignment(events: Vec<ClientEvent>) -> Arc<Assignment> {
+        match events.into_iter().next() {
+            Some(ClientEvent::Mine(assignment)) => assignment,
+            other => panic!("nothing to mine: {other:?}"),
+        }
+    }
+}
+
+fn now() -> Now {
+    Now {
+        instant: Instant::now(),
+        unix: 1_800_000_000,
+    }
+}
+
+fn target(hashes: u32) -> Target {
+    Target::one_in(f64::from(hashes)).unwrap()
+}
+
+fn standard_job(channel_id: u32, job_id: u32, min_ntime: Option<u32>) -> MiningOwned {
+    MiningOwned::NewMiningJob(NewMiningJobOwned {
+        channel_id,
+        job_id,
+        min_ntime: Sv2OptionOwned::new(min_ntime),
+        version: 0x2000_0000,
+        merkle_root: U256Owned::from([job_id as u8; 32]),
+    })
+}
+
+fn extended_job(id: u32, job_id: u32, min_ntime: Option<u32>, rolling: bool) -> MiningOwned {
+    MiningOwned::NewExtendedMiningJob(NewExtendedMiningJobOwned {
+        channel_id: id,
+        job_id,
+        min_ntime: Sv2OptionOwned::new(min_ntime),
+        version: 0x2000_0000,
+        version_rolling_allowed: rolling,
+        merkle_path: vec![U256Owned::from([8; 32])].try_into().unwrap(),
+        coinbase_tx_prefix: vec![0xaa; 4].try_into().unwrap(),
+        coinbase_tx_suffix: vec![0xbb; 4].try_into().unwrap(),
+    })
+}
+
+fn tip(channel_id: u32, job_id: u32, tip: u8) -> MiningOwned {
+    MiningOwned::SetNewPrevHash(SetNewPrevHashOwned {
+        channel_id,
+        job_id,
+        prev_hash: U256Owned::from([tip; 32]),
+        min_ntime: 1000,
+        nbits: 0x207f_ffff,
+    })
+}
+
+fn share(channel_id: u32, job_id: u32) -> ClientInput {
+    ClientInput::Share(FoundShare {
+        channel_id,
+        job_id,
+        nonce: 1,
+        ntime: 1000,
+        version: 0x2000_0020,
+        extranonce: if channel_id == 3 { vec![9; 5] } else { vec![] },
+    })
+}
+
+#[test]
+fn every_channel_is_asked_for_at_once() {
+    // DEV-03, 04
+    let frames = Play::new(0).client.connected().unwrap();
+    assert_eq!(frames[..3], [0, 0, 0x10]);
+    assert_eq!(frames[6..10], [0; 4]);
+    assert_eq!(frames[16..20], 7.5f32.to_le_bytes());
+    let second = 6 + usize::from(frames[3]);
+    assert_eq!(frames[second..second + 3], [0, 0, 0x13]);
+    assert_eq!(frames[second + 6..second + 10], [1, 0, 0, 0]);
+}
+
+#[test]
+fn a_server_without_standard_channels_is_not_asked_for_one() {
+    // DEV-08
+    assert!(
+        Play::new(REQUIRES_EXTENDED_CHANNELS)
+            .client
+            .connected()
+            .is_err()
+    );
+}
+
+#[test]
+fn a_future_job_waits_for_its_tip_and_then_replaces_everything() {
+    // DEV-09, 10
+    let mut play = Play::opened();
+    assert!(play.hear(standard_job(2, 7, None)).is_empty());
+    assert!(play.hear(standard_job(2, 8, None)).is_empty());
+    assert_eq!(Play::mined(&play.hear(tip(2, 7, 1))), [(2, 7)]);
+    // Job 8 ended with it, although it was a future one.
+    let events = play.hear(tip(2, 8, 2));
+    assert!(matches!(events[..], [ClientEvent::Rest { channel_id: 2 }]));
+}
+
+#[test]
+fn a_job_with_a_time_is_mined_at_once_on_the_last_tip() {
+    // DEV-11
+    let mut play = Play::opened();
+    play.hear(standard_job(2, 7, None));
+    play.hear(tip(2, 7, 1));
+    let assignment = Play::assignment(play.hear(standard_job(2, 8, Some(1007))));
+    assert_eq!((assignment.job_id, assignment.min_ntime), (8, 1007));
+    assert_eq!(assignment.prev_hash, [1; 32]);
+}
+
+#[test]
+fn what_is_addressed_to_the_group_is_for_every_member() {
+    // DEV-18, 20, 30, T-11
+    let mut play = Play::opened();
+    play.hear(extended_job(GROUP, 7, None, true));
+    let events = play.hear(tip(GROUP, 7, 1));
+    assert_eq!(Play::mined(&events), [(2, 7), (3, 7)]);
+    let sources: Vec<MerkleSource> = events
+        .iter()
+        .map(|event| match event {
+            ClientEvent::Mine(assignment) => assignment.merkle.clone(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    for (source, own, size) in [(&sources[0], vec![2; 8], 0), (&sources[1], vec![3; 3], 5)] {
+        let expected = MerkleSource::Coinbase {
+            prefix: [vec![0xaa; 4], own].concat(),
+            suffix: vec![0xbb; 4],
+            path: vec![[8; 32]],
+            extranonce_size: size,
+        };
+        assert_eq!(*source, expected);
+    }
+}
+
+#[test]
+fn a_new_target_is_for_jobs_that_become_active_later() {
+    // DEV-17
+    let mut play = Play::opened();
+    play.hear(standard_job(2, 7, None));
+    let first = Play::assignment(play.hear(tip(2, 7, 1)));
+    play.hear(standard_job(2, 8, None));
+    let harder = SetTargetOwned {
+        channel_id: GROUP,
+        maximum_target: target(99).to_le_bytes().into(),
+    };
+    assert!(play.hear(MiningOwned::SetTarget(harder)).is_empty());
+    let second = Play::assignment(play.hear(tip(2, 8, 2)));
+    assert_eq!((first.target, second.target), (target(10), target(99)));
+}
+
+#[test]
+fn a_new_prefix_is_for_jobs_received_later() {
+    // DEV-19
+    let mut play = Play::opened();
+    play.hear(extended_job(3, 7, None, true));
+    let prefix = SetExtranoncePrefixOwned {
+        channel_id: 3,
+        extranonce_prefix: vec![5; 3].try_into().unwrap(),
+    };
+    play.hear(MiningOwned::SetExtranoncePrefix(prefix));
+    let before = Play::assignment(play.hear(tip(3, 7, 1)));
+    let after = Play::assignment(play.hear(extended_job(3, 8, Some(1000), true)));
+    let prefix_of = |assignment: &Assignment| match &assignment.merkle {
+        MerkleSource::Coinbase { prefix, .. } => prefix[4..].to_vec(),
+        MerkleSource::Root(_) => panic!("a standard job"),
+    };
+    assert_eq!(prefix_of(&before), [3; 3]);
+    assert_eq!(prefix_of(&after), [5; 3]);
+}
+
+#[test]
+fn versions_are_rolled_only_where_server_and_job_allow_it() {
+    // DEV-08, 16
+    let mut play = Play::opened();
+    play.hear(extended_job(3, 7, None, false));
+    assert!(!Play::assignment(play.hear(tip(3, 7, 1))).version_rolling);
+    play.hear(standard_job(2, 8, None));
+    assert!(Play::assignment(play.hear(tip(2, 8, 1))).version_rolling);
+    play.client.server_flags = REQUIRES_FIXED_VERSION;
+    play.hear(standard_job(2, 9, None));
+    assert!(!Play::assignment(play.hear(tip(2, 9, 1))).version_rolling);
+}
+
+#[test]
+fn shares_are_numbered_per_channel_and_sent_in_the_channel_s_own_message() {
+    // DEV-14, 15, 20
+    let mut play = Play::opened();
+    play.hear(extended_job(GROUP, 7, None, true));
+    play.hear(tip(GROUP, 7, 1));
+    for sequence in 0..3u32 {
+        for (channel, msg_type) in [(2, 0x1a), (3, 0x1b)] {
+            play.tell(share(channel, 7));
+            let sent = play.sent();
+            assert_eq!(sent[..3], [0, 0x80, msg_type]);
+            assert_eq!(sent[10..14], sequence.to_le_bytes());
+            assert_eq!(sent[26..30], 0x2000_0020u32.to_le_bytes());
+        }
+    }
+    play.tell(share(3, 7));
+    assert_eq!(play.sent()[30..], [5, 9, 9, 9, 9, 9]);
+}
+
+#[test]
+fn a_share_of_an_ended_job_or_channel_is_not_sent() {
+    // DEV-22, 28
+    let mut play = Play::opened();
+    play.hear(standard_job(2, 7, None));
+    play.hear(tip(2, 7, 1));
+    for (channel, job) in [(2, 6), (99, 7)] {
+        let events = play.tell(share(channel, job));
+        assert!(matches!(events[..], [ClientEvent::Late(_)]));
+    }
+    let close = CloseChannelOwned {
+        channel_id: 2,
+        reason_code: text("bye"),
+    };
+    let events = play.hear(MiningOwned::CloseChannel(close));
+    assert!(matches!(events[..], [ClientEvent::Rest { channel_id: 2 }]));
+    assert!(matches!(play.tell(share(2, 7))[..], [ClientEvent::Late(_)]));
+    assert!(play.sent().is_empty());
+}
+
+#[test]
+fn answers_are_reported_whatever_they_say() {
+    // DEV-05, 06, 23, 24, CONN-20
+    let mut play = Play::opened();
+    let events = play.hear(MiningOwned::SubmitSharesSuccess(SubmitSharesSuccess {
+        channel_id: 2,
+        last_sequence_number: 9,
+        new_submits_accepted_count: 10,
+        new_shares_sum: 0,
+    }));
+    assert!(matches!(
+        events[..],
+        [ClientEvent::Accepted { count: 10, .. }]
+    ));
+    let events = play.hear(MiningOwned::SubmitSharesError(SubmitSharesErrorOwned {
+        channel_id: 2,
+        sequence_number: 4,
+        error_code: text("zzz-unknown"),
+    }));
+    assert!(matches!(&events[..], [ClientEvent::Rejected { code, .. }] if code == "zzz-unknown"));
+    let events = play.hear(MiningOwned::OpenMiningChannelError(
+        OpenMiningChannelErrorOwned {
+            request_id: 1,
+            error_code: text("unknown-user"),
+        },
+    ));
+    assert!(matches!(
+        &events[..],
+        [ClientEvent::OpenRefused { request: 1, .. }]
+    ));
+    let stranger = OpenStandardMiningChannelSuccessOwned {
+        request_id: 77,
+        channel_id: 5,
+        target: target(1).to_le_bytes().into(),
+        extranonce_prefix: vec![].try_into().unwrap(),
+        group_channel_id: GROUP,
+    };
+    let events = play.hear(MiningOwned::OpenStandardMiningChannelSuccess(stranger));
+    assert!(matches!(events[..], [ClientEvent::Ignored(_)]));
+    assert!(!play.out.is_closing());
+}
+
+#[test]
+fn reconnect_ends_the_connection_with_the_new_address() {
+    // CONN-15, DEV-25
+    let mut play = Play::opened();
+    let reconnect = ReconnectOwned {
+        new_host: text("127.0.0.2"),
+        new_port: 7,
+    };
+    let events = play.hear(CommonMessagesOwned::Reconnect(reconnect));
+    assert!(
+        matches!(&events[..], [ClientEvent::Reconnect { host, port: 7 }] if host == "127.0.0.2")
+    );
+    assert!(play.out.is_closing());
+}
+
+#[test]
+fn leaving_closes_every_channel() {
+    // DEV-21
+    let mut play = Play::opened();
+    play.tell(ClientInput::Leave);
+    let sent = play.sent();
+    assert_eq!(sent[..3], [0, 0x80, 0x18]);
+    assert_eq!(sent[6..10], [2, 0, 0, 0]);
+    assert_eq!(sent.len(), 2 * (6 + 4 + 1 + 8));
+    assert!(play.out.is_closing());
+}
