@@ -25,6 +25,20 @@ need() { # program, Debian package
   command -v "$1" >/dev/null 2>&1 || die "'$1' is missing; install the package '$2' (Debian/Ubuntu: apt-get install $2)"
 }
 
+# Shows ninja's own counter: one changing line on a terminal, a line now and then elsewhere.
+progress() {
+  local line count=0
+  while IFS= read -r line; do
+    [[ $line == "bitcoin-core: ["* ]] || continue
+    if [ -t 2 ]; then
+      printf '\r\033[K%.100s' "$line" >&2
+    elif [ $((count++ % 40)) = 0 ]; then
+      printf '%s\n' "$line" >&2
+    fi
+  done
+  if [ -t 2 ]; then printf '\r\033[K' >&2; fi
+}
+
 usable() { # binary, first word of what its --version must contain
   [ -x "$1" ] && "$1" --version 2>/dev/null | grep -qi 'bitcoin core'
 }
@@ -54,7 +68,7 @@ need pkg-config pkg-config
 need python3 python3
 need flock util-linux
 probe() { # header, Debian package
-  printf '#include <%s>\n' "$1" | "$compiler" -std=c++20 -fsyntax-only -x c++ - 2>/dev/null ||
+  printf '#if !__has_include(<%s>)\n#error\n#endif\n' "$1" | "$compiler" -E -x c++ - >/dev/null 2>&1 ||
     die "the header '$1' is missing; install the package '$2' (Debian/Ubuntu: apt-get install $2)"
 }
 probe boost/multi_index_container.hpp libboost-dev
@@ -92,10 +106,8 @@ if ! cmake -S "$source" -B "$build" -G Ninja "${flags[@]}" >"$cache/$key.log" 2>
   tail -n 15 "$cache/$key.log" >&2
   die "configuring Bitcoin Core failed; the whole log is $cache/$key.log"
 fi
-# Ninja's own counter is the progress; on a terminal it stays on one line.
 if ! NINJA_STATUS="bitcoin-core: [%f/%t %es] " cmake --build "$build" --target bitcoin-node bitcoin-cli \
-  -j "${BITCOIN_CORE_JOBS:-$(nproc)}" 2>&1 | tee -a "$cache/$key.log" |
-  awk -v every="$([ -t 2 ] && echo 1 || echo 40)" '/^bitcoin-core: \[/ { if (++n % every == 0) { print; fflush() } }' >&2; then
+  -j "${BITCOIN_CORE_JOBS:-$(nproc)}" 2>&1 | tee -a "$cache/$key.log" | progress; then
   grep -A 15 -m 1 -E 'FAILED|error:' "$cache/$key.log" >&2 || true
   die "building Bitcoin Core failed; the whole log is $cache/$key.log; running this again goes on where it stopped"
 fi

@@ -52,3 +52,20 @@ pub const JD_NOT_SUPPORTED: ErrorCode = "jd-not-supported";
 pub const TEMPLATE_ID_NOT_FOUND: ErrorCode = "template-id-not-found";
 /// Transaction data: the template's tip is gone.
 pub const STALE_TEMPLATE_ID: ErrorCode = "stale-template-id";
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_code_is_printable_and_published() {
+        // CONN-19, 21
+        let published = include_str!("../../../docs/error-codes.md");
+        let source = include_str!("error_code.rs");
+        let before_tests = source.split("#[cfg(test)]").next().unwrap();
+        let codes: Vec<&str> = before_tests.split('"').skip(1).step_by(2).collect();
+        assert!(codes.len() > 15);
+        for code in codes {
+            assert!(code.bytes().all(|byte| (0x20..0x7f).contains(&byte)));
+            assert!(published.contains(&format!("`{code}`")), "{code}");
+        }
+    }
+}
