@@ -111,9 +111,10 @@ impl Upstream {
     ///
     /// The pause between attempts starts at 20 ms and doubles, jittered, up to 5 s, so that a lab
     /// comes up fast and a lost server is not stormed when it returns.
-    pub fn sessions<'a>(&'a self, stop: &'a CancellationToken) -> Sessions<'a> {
+    pub fn sessions<'a>(&self, stop: &'a CancellationToken) -> Sessions<'a> {
         Sessions {
-            upstream: self,
+            upstream: self.clone(),
+            home: self.address.clone(),
             stop,
             pauses: Box::new(backoff()),
             connected: None,
@@ -123,7 +124,9 @@ impl Upstream {
 
 /// The endless sequence of connections to one server.
 pub struct Sessions<'a> {
-    upstream: &'a Upstream,
+    upstream: Upstream,
+    /// The configured address, to return to when another one was only suggested.
+    home: String,
     stop: &'a CancellationToken,
     pauses: Box<dyn Iterator<Item = Duration> + Send>,
     /// Since when the current session lasts.
@@ -155,6 +158,7 @@ impl Sessions<'_> {
                 // A server that is not up yet is normal while a network comes up; any other
                 // failure is told at once, and both again when they last.
                 Err(error) => {
+                    self.upstream.address.clone_from(&self.home);
                     let early = matches!(error, DialError::Connect { .. }) && attempts < 4;
                     attempts += 1;
                     if attempts.is_power_of_two() && !early {
@@ -171,6 +175,24 @@ impl Sessions<'_> {
         if !self.stop.is_cancelled() {
             warn!(upstream = %self.upstream.address, %reason, "connection lost, reconnecting");
         }
+    }
+
+    /// Dials another address next, as a server's Reconnect asks (SV2 3.6.5): an empty host or port
+    /// 0 mean the same as now. The authority stays the same, and when the other address does not
+    /// answer the configured one is dialled again.
+    pub fn redirect(&mut self, host: &str, port: u16) {
+        let (old_host, old_port) = self
+            .upstream
+            .address
+            .rsplit_once(':')
+            .unwrap_or((&self.upstream.address, "0"));
+        let host = if host.is_empty() { old_host } else { host };
+        let address = match port {
+            0 => format!("{host}:{old_port}"),
+            port => format!("{host}:{port}"),
+        };
+        info!(from = %self.upstream.address, to = %address, "redirected");
+        self.upstream.address = address;
     }
 
     async fn pause(&mut self) -> Option<()> {

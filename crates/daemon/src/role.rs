@@ -31,8 +31,8 @@ pub trait Role {
     /// Reads the configuration; problems go to the reader. `None` only when a problem was noted.
     fn configure(options: &Self::Options, reader: &mut Reader) -> Option<Self::Config>;
 
-    /// Where it serves its health.
-    fn monitoring_address(config: &Self::Config) -> SocketAddr;
+    /// Where it serves its health; `None` for a role that may go without.
+    fn monitoring_address(config: &Self::Config) -> Option<SocketAddr>;
 
     /// Runs until `shutdown` is cancelled; start-up failures are errors.
     fn run(
@@ -130,7 +130,11 @@ fn run<R: Role>(config: R::Config) -> anyhow::Result<()> {
 }
 
 /// Asks `/healthz` with nothing but the standard library: this runs every second in a container.
-fn healthcheck(address: SocketAddr) -> ExitCode {
+fn healthcheck(address: Option<SocketAddr>) -> ExitCode {
+    let Some(address) = address else {
+        eprintln!("no monitoring_address is configured, so there is nobody to ask");
+        return ExitCode::FAILURE;
+    };
     let ask = || -> std::io::Result<String> {
         let timeout = Duration::from_secs(2);
         let mut stream = TcpStream::connect_timeout(&address, timeout)?;

@@ -56,8 +56,8 @@ impl Role for Pool {
         Config::read(reader)
     }
 
-    fn monitoring_address(config: &Config) -> SocketAddr {
-        config.monitoring_address
+    fn monitoring_address(config: &Config) -> Option<SocketAddr> {
+        Some(config.monitoring_address)
     }
 
     async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {

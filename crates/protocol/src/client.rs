@@ -50,6 +50,8 @@ pub struct FoundShare {
     pub version: u32,
     /// Exactly as long as the assignment asked for.
     pub extranonce: Vec<u8>,
+    /// The block hash, in header order; not sent, the server computes it anew.
+    pub hash: [u8; 32],
 }
 
 /// What the role tells the client.
@@ -87,9 +89,9 @@ pub enum ClientEvent {
     },
     /// A share was sent.
     Submitted {
-        /// The channel.
-        channel_id: u32,
-        /// Its number on that channel.
+        /// The share.
+        share: FoundShare,
+        /// Its number on its channel.
         sequence_number: u32,
     },
     /// A share was not sent because its job ended meanwhile.
@@ -100,6 +102,8 @@ pub enum ClientEvent {
         channel_id: u32,
         /// Since the last acknowledgement.
         count: u32,
+        /// The newest one it has accepted.
+        last_sequence_number: u32,
     },
     /// The server rejected a share.
     Rejected {
@@ -199,6 +203,7 @@ impl MiningClient {
             Mining::SubmitSharesSuccess(success) => out.event(ClientEvent::Accepted {
                 channel_id: success.channel_id,
                 count: success.new_submits_accepted_count,
+                last_sequence_number: success.last_sequence_number,
             }),
             Mining::SubmitSharesError(error) => out.event(ClientEvent::Rejected {
                 channel_id: error.channel_id,
@@ -286,7 +291,7 @@ impl MiningClient {
             nonce,
             ntime,
             version,
-            extranonce,
+            ..
         } = share;
         if channel.is_standard() {
             out.send(MiningOwned::SubmitSharesStandard(SubmitSharesStandard {
@@ -297,7 +302,7 @@ impl MiningClient {
                 ntime,
                 version,
             }));
-        } else if let Ok(extranonce) = extranonce.try_into() {
+        } else if let Ok(extranonce) = share.extranonce.clone().try_into() {
             let share = SubmitSharesExtendedOwned {
                 channel_id,
                 sequence_number,
@@ -310,7 +315,7 @@ impl MiningClient {
             out.send(MiningOwned::SubmitSharesExtended(share));
         }
         out.event(ClientEvent::Submitted {
-            channel_id,
+            share,
             sequence_number,
         });
     }

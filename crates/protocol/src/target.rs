@@ -54,6 +54,15 @@ impl Target {
         Some(Self::shifted(reciprocal as u128, shift))
     }
 
+    /// The target a header's `nBits` stands for; zero where consensus allows none.
+    pub fn from_compact(n_bits: u32) -> Self {
+        let (exponent, mantissa) = (n_bits >> 24, n_bits & 0x007f_ffff);
+        if mantissa == 0 || n_bits & 0x0080_0000 != 0 {
+            return Self { words: [0; 4] };
+        }
+        Self::shifted(u128::from(mantissa), 8 * (exponent as i32 - 3))
+    }
+
     /// `value * 2^shift`, at most [`Target::MAX`], at least 1.
     fn shifted(value: u128, shift: i32) -> Self {
         if shift < 0 {
@@ -144,6 +153,16 @@ mod tests {
         assert!(Target::from_le_bytes(small) < Target::from_le_bytes(large));
         assert_eq!(Target::from_le_bytes(small).to_le_bytes(), small);
         assert!(format!("{:?}", regtest()).starts_with("7fffff00"));
+    }
+
+    #[test]
+    fn compact_targets_are_expanded() {
+        assert_eq!(Target::from_compact(0x207f_ffff), regtest());
+        let mainnet = Target::from_compact(0x1d00_ffff);
+        assert!((mainnet.difficulty() - 1.0).abs() < 1e-12);
+        assert!(Target::from_compact(0x1d80_ffff).is_zero());
+        assert!(Target::from_compact(0x0300_0000).is_zero());
+        assert_eq!(Target::from_compact(0xff7f_ffff), Target::MAX);
     }
 
     #[test]

@@ -148,6 +148,7 @@ fn share(channel_id: u32, job_id: u32) -> ClientInput {
         ntime: 1000,
         version: 0x2000_0020,
         extranonce: if channel_id == 3 { vec![9; 5] } else { vec![] },
+        hash: [0; 32],
     })
 }
 

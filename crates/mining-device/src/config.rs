@@ -1,0 +1,196 @@
+//! The device's configuration: file, environment, and the command line, which wins.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use daemon::config::Reader;
+use daemon::dial::Upstream;
+use protocol::client::ChannelRequest;
+use protocol::message::common::Protocol;
+use protocol::setup::{REQUIRES_STANDARD_JOBS, Request};
+
+use crate::kernel::Kernel;
+
+/// What can be said on the command line; each option is the configuration key of the same name.
+#[derive(Debug, Clone, Args)]
+pub struct Options {
+    /// The pool, as HOST:PORT.
+    #[arg(long, value_name = "HOST:PORT")]
+    pool_address: Option<String>,
+    /// The pool's authority key.
+    #[arg(long, value_name = "KEY")]
+    pool_public_key: Option<String>,
+    /// Whom the shares are for.
+    #[arg(long, value_name = "NAME")]
+    user_identity: Option<String>,
+    /// `standard` or `extended`.
+    #[arg(long, value_name = "KIND")]
+    channel: Option<String>,
+    /// Hashing threads; 0 means one per core.
+    #[arg(long, value_name = "N")]
+    threads: Option<u32>,
+    /// Hash at most this many times a second; 0 means as fast as possible.
+    #[arg(long, value_name = "H/S")]
+    max_hashrate: Option<f64>,
+    /// Rest until this many seconds have passed since the last share; 0 means never.
+    #[arg(long, value_name = "SECONDS")]
+    share_interval: Option<f64>,
+    /// Stop after this many accepted blocks; 0 means never.
+    #[arg(long, value_name = "N")]
+    until_blocks: Option<u64>,
+    /// Write the JSON report here too; it always goes to standard output at the end.
+    #[arg(long, value_name = "FILE")]
+    report_file: Option<PathBuf>,
+    /// Hash with this kernel instead of the fastest the machine has.
+    #[arg(long, value_name = "NAME")]
+    kernel: Option<String>,
+}
+
+impl Options {
+    /// Makes what was said win over file and environment.
+    fn apply(&self, reader: &mut Reader) {
+        let mut set = |key: &str, value: Option<toml::Value>| {
+            if let Some(value) = value {
+                reader.set(key, value);
+            }
+        };
+        let text = |value: &Option<String>| value.clone().map(Into::into);
+        set("pool_address", text(&self.pool_address));
+        set("pool_public_key", text(&self.pool_public_key));
+        set("user_identity", text(&self.user_identity));
+        set("channel", text(&self.channel));
+        set("kernel", text(&self.kernel));
+        set("threads", self.threads.map(|count| i64::from(count).into()));
+        set("max_hashrate", self.max_hashrate.map(Into::into));
+        let blocks = self.until_blocks;
+        set("until_blocks", blocks.map(|count| (count as i64).into()));
+        set("share_interval", self.share_interval.map(Into::into));
+        let path = self.report_file.as_ref();
+        set(
+            "report_file",
+            path.map(|path| path.display().to_string().into()),
+        );
+    }
+}
+
+/// What the device is told.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The pool and the flags to set up with.
+    pub upstream: Upstream,
+    /// The channel to open.
+    pub request: ChannelRequest,
+    /// Hashing threads, at least 1.
+    pub threads: usize,
+    /// What hashes.
+    pub kernel: Kernel,
+    /// Hashes a second over all threads, at most.
+    pub max_hashrate: Option<f64>,
+    /// From one share to the next, at least.
+    pub share_interval: Duration,
+    /// Stop after so many accepted blocks.
+    pub until_blocks: Option<u64>,
+    /// Where health and metrics are served, if anywhere.
+    pub monitoring_address: Option<SocketAddr>,
+    /// Where the report is written besides standard output.
+    pub report_file: Option<PathBuf>,
+}
+
+impl Config {
+    /// Takes everything out of `reader`; `None` when a problem was noted.
+    pub(crate) fn read(options: &Options, reader: &mut Reader) -> Option<Self> {
+        options.apply(reader);
+        let request = read_request(reader);
+        let upstream = read_upstream(reader, request.as_ref());
+        let threads = match reader.or("threads", 0) {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            count => count,
+        };
+        let kernel = reader.has("kernel").then(|| reader.parsed("kernel"));
+        let max_hashrate: f64 = reader.or("max_hashrate", 0.0);
+        if !(max_hashrate.is_finite() && max_hashrate >= 0.0) {
+            reader.problem("max_hashrate", format!("{max_hashrate}: must be 0 or more"));
+        }
+        let share_interval = reader.or("share_interval", 0.0);
+        let share_interval = Duration::try_from_secs_f64(share_interval).unwrap_or_else(|error| {
+            reader.problem("share_interval", format!("{share_interval}: {error}"));
+            Duration::ZERO
+        });
+        let until_blocks: u64 = reader.or("until_blocks", 0);
+        let monitoring_address = reader.optional("monitoring_address");
+        let report_file: Option<String> = reader.optional("report_file");
+        Some(Self {
+            upstream: upstream?,
+            request: request?,
+            threads,
+            kernel: match kernel {
+                Some(named) => named?,
+                None => Kernel::best(),
+            },
+            max_hashrate: (max_hashrate > 0.0).then_some(max_hashrate),
+            share_interval,
+            until_blocks: (until_blocks > 0).then_some(until_blocks),
+            monitoring_address,
+            report_file: report_file.map(PathBuf::from),
+        })
+    }
+}
+
+fn read_request(reader: &mut Reader) -> Option<ChannelRequest> {
+    let user_identity = reader.required("user_identity");
+    let nominal_hash_rate: f32 = reader.or("nominal_hashrate", 1e6);
+    if !(nominal_hash_rate.is_finite() && nominal_hash_rate >= 0.0) {
+        let what = format!("{nominal_hash_rate}: must be 0 or more");
+        reader.problem("nominal_hashrate", what);
+    }
+    let kind = reader.or("channel", "standard".to_owned());
+    let min_extranonce_size = match kind.as_str() {
+        "standard" => None,
+        "extended" => Some(4),
+        other => {
+            let what = format!("{other:?}: must be \"standard\" or \"extended\"");
+            reader.problem("channel", what);
+            return None;
+        }
+    };
+    Some(ChannelRequest {
+        user_identity,
+        nominal_hash_rate,
+        min_extranonce_size,
+    })
+}
+
+fn read_upstream(reader: &mut Reader, request: Option<&ChannelRequest>) -> Option<Upstream> {
+    let address = reader.required::<String>("pool_address");
+    let authority = reader.parsed("pool_public_key");
+    let device_id = reader.or("device_id", String::new());
+    let endpoint = address
+        .rsplit_once(':')
+        .and_then(|(host, port)| Some((host.to_owned(), port.parse().ok()?)));
+    let Some((endpoint_host, endpoint_port)) = endpoint else {
+        if !address.is_empty() {
+            reader.problem("pool_address", format!("{address:?}: expected host:port"));
+        }
+        return None;
+    };
+    // SV2 5.2.1: a device with a standard channel hashes headers only.
+    let standard = request?.min_extranonce_size.is_none();
+    Some(Upstream {
+        request: Request {
+            protocol: Protocol::MiningProtocol,
+            flags: if standard { REQUIRES_STANDARD_JOBS } else { 0 },
+            endpoint_host,
+            endpoint_port,
+            role: "mining-device",
+            device_id,
+        },
+        address,
+        authority: authority?,
+        max_payload: 1 << 20,
+    })
+}
+
+#[cfg(test)]
+mod tests;

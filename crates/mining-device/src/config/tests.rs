@@ -1,0 +1,88 @@
+use std::io::Write;
+
+use clap::Parser;
+use daemon::config::Problems;
+
+use super::*;
+
+const KEY: &str = "9bXiEd8boQVhq7WddEcERUL5tyyJVFYdU8th3HfbNXK3Yw6GRXh";
+
+#[derive(Parser)]
+struct Line {
+    #[command(flatten)]
+    options: Options,
+}
+
+fn read(text: &str, arguments: &[&str]) -> Result<Config, Problems> {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    let line = Line::parse_from([&["mining-device"], arguments].concat());
+    let mut reader = Reader::load(Some(file.path()), "MINING_DEVICE", std::iter::empty())?;
+    let config = Config::read(&line.options, &mut reader);
+    reader.finish()?;
+    Ok(config.unwrap())
+}
+
+fn good() -> String {
+    format!(
+        "pool_address = \"127.0.0.1:34254\"\npool_public_key = \"{KEY}\"\nuser_identity = \"a\"\n"
+    )
+}
+
+#[test]
+fn a_device_with_a_standard_channel_requires_standard_jobs() {
+    // DEV-02
+    let config = read(&good(), &[]).unwrap();
+    assert_eq!(config.upstream.request.flags, REQUIRES_STANDARD_JOBS);
+    assert_eq!(config.request.min_extranonce_size, None);
+    let config = read(&good(), &["--channel", "extended"]).unwrap();
+    assert_eq!(config.upstream.request.flags, 0);
+    assert_eq!(config.request.min_extranonce_size, Some(4));
+}
+
+#[test]
+fn the_command_line_wins_and_zero_means_no_limit() {
+    let text = format!(
+        "{}threads = 2\nmax_hashrate = 0.0\nuntil_blocks = 7\n",
+        good()
+    );
+    let config = read(&text, &["--threads", "3", "--until-blocks", "0"]).unwrap();
+    assert_eq!(
+        (config.threads, config.max_hashrate, config.until_blocks),
+        (3, None, None)
+    );
+    let config = read(&text, &["--max-hashrate", "1000"]).unwrap();
+    assert_eq!((config.threads, config.max_hashrate), (2, Some(1000.0)));
+    assert_eq!(config.until_blocks, Some(7));
+}
+
+#[test]
+fn a_device_needs_no_file_at_all() {
+    let line = Line::parse_from([
+        "mining-device",
+        "--pool-address",
+        "p:1",
+        "--pool-public-key",
+        KEY,
+        "--user-identity",
+        "u",
+    ]);
+    let mut reader = Reader::load(None, "MINING_DEVICE", std::iter::empty()).unwrap();
+    assert!(Config::read(&line.options, &mut reader).is_some());
+    assert_eq!(reader.finish(), Ok(()));
+}
+
+#[test]
+fn wrong_values_are_named() {
+    let cases = [
+        ("channel = \"both\"", "channel"),
+        ("share_interval = -1.0", "share_interval"),
+        ("nominal_hashrate = -5.0", "nominal_hashrate"),
+        ("kernel = \"abacus\"", "kernel"),
+        ("max_hashrate = -1.0", "max_hashrate"),
+    ];
+    for (line, key) in cases {
+        let problems = read(&format!("{}{line}\n", good()), &[]).unwrap_err();
+        assert!(problems.lines()[0].starts_with(key), "{problems}");
+    }
+}

@@ -1,0 +1,7 @@
+//! The `mining-device` program.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    daemon::role::main::<mining_device::MiningDevice>()
+}
