@@ -1,0 +1,358 @@
+//! The program itself, with a client that speaks SV2 to it.
+
+use std::collections::VecDeque;
+use std::fs;
+use std::io::Read;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use daemon::dial::Upstream;
+use daemon::wire::{TcpConnection, WireError};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use protocol::frame::MAX_PAYLOAD;
+use protocol::keys::AuthorityKey;
+use protocol::message::template::{
+    CoinbaseOutputConstraints, NewTemplateOwned, RequestTransactionData, SetNewPrevHashOwned,
+    SubmitSolutionOwned,
+};
+use protocol::message::{
+    AnyMessage, Message, Received, TemplateDistribution, TemplateDistributionOwned, decode, encode,
+};
+use protocol::setup::Request;
+use stratum_core::binary_sv2::B064KOwned;
+use stratum_core::common_messages_sv2::Protocol;
+use tempfile::TempDir;
+use template_provider::source::{Solution, Template};
+use tokio::time::timeout;
+
+use crate::chain;
+use crate::node::LIMIT;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_template-provider");
+
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
+}
+
+/// A running template provider.
+pub(crate) struct Program {
+    directory: TempDir,
+    authority: AuthorityKey,
+    port: u16,
+    monitoring_port: u16,
+    process: Child,
+}
+
+impl Program {
+    pub(crate) fn start(socket: &Path) -> Self {
+        Self::start_on(socket, free_port())
+    }
+
+    pub(crate) fn start_on(socket: &Path, port: u16) -> Self {
+        let directory = TempDir::new().unwrap();
+        let authority = AuthorityKey::generate(&mut rand::thread_rng());
+        let monitoring_port = free_port();
+        let config = format!(
+            "listen_address = \"127.0.0.1:{port}\"\n\
+             monitoring_address = \"127.0.0.1:{monitoring_port}\"\n\
+             authority_public_key = \"{}\"\nauthority_secret_key = \"{}\"\n\
+             cert_validity_sec = 3600\nfee_threshold = 1\nmin_interval = 0\n\
+             [node]\nipc_socket = {:?}\n",
+            authority.public_text(),
+            authority.secret_text(),
+            socket.to_str().unwrap(),
+        );
+        fs::write(directory.path().join("config.toml"), config).unwrap();
+        let process = Command::new(PROGRAM)
+            .arg("--config")
+            .arg(directory.path().join("config.toml"))
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        Self {
+            directory,
+            authority,
+            port,
+            monitoring_port,
+            process,
+        }
+    }
+
+    /// Exit code of `template-provider healthcheck`, and what it prints.
+    pub(crate) fn health(&self) -> (Option<i32>, String) {
+        let output = Command::new(PROGRAM)
+            .arg("healthcheck")
+            .arg("--config")
+            .arg(self.directory.path().join("config.toml"))
+            .output()
+            .unwrap();
+        (
+            output.status.code(),
+            String::from_utf8(output.stdout).unwrap(),
+        )
+    }
+
+    #[track_caller]
+    pub(crate) fn wait_for_health(&self, code: i32) -> String {
+        let deadline = Instant::now() + LIMIT;
+        loop {
+            let (seen, text) = self.health();
+            if seen == Some(code) && !text.is_empty() {
+                return text;
+            }
+            assert!(Instant::now() < deadline, "health stays {seen:?}: {text}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    pub(crate) fn get(&self, path: &str) -> String {
+        use std::io::Write;
+        let mut stream = std::net::TcpStream::connect(("127.0.0.1", self.monitoring_port)).unwrap();
+        write!(stream, "GET {path} HTTP/1.0\r\n\r\n").unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        text
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.process.id().try_into().unwrap()), signal).unwrap();
+    }
+
+    /// Waits for the program to end by itself; returns what it wrote, too.
+    #[track_caller]
+    pub(crate) fn end(&mut self) -> (ExitStatus, String) {
+        let deadline = Instant::now() + LIMIT;
+        let status = loop {
+            if let Some(status) = self.process.try_wait().unwrap() {
+                break status;
+            }
+            assert!(Instant::now() < deadline, "the program does not end");
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        let mut text = String::new();
+        self.process
+            .stderr
+            .take()
+            .unwrap()
+            .read_to_string(&mut text)
+            .unwrap();
+        (status, text)
+    }
+
+    pub(crate) async fn client(&self) -> Client {
+        self.client_with_flags(0).await.unwrap()
+    }
+
+    pub(crate) async fn client_with_flags(&self, flags: u32) -> Result<Client, String> {
+        let upstream = Upstream {
+            address: format!("127.0.0.1:{}", self.port),
+            authority: self.authority.public(),
+            request: Request {
+                protocol: Protocol::TemplateDistributionProtocol,
+                flags,
+                endpoint_host: "127.0.0.1".to_owned(),
+                endpoint_port: self.port,
+                role: "test",
+                device_id: String::new(),
+            },
+            max_payload: MAX_PAYLOAD,
+        };
+        let deadline = Instant::now() + LIMIT;
+        loop {
+            match upstream.connect().await {
+                Ok((connection, accepted)) => {
+                    assert_eq!(accepted.flags, 0, "TPS-02");
+                    return Ok(Client {
+                        connection,
+                        early: VecDeque::new(),
+                        last_id: 0,
+                    });
+                }
+                // The program may not listen yet.
+                Err(daemon::dial::DialError::Connect { .. }) if Instant::now() < deadline => {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+                Err(error) => return Err(error.to_string()),
+            }
+        }
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// A client after SetupConnection. It checks the order of what it is sent (SV2 7.3).
+pub(crate) struct Client {
+    connection: TcpConnection,
+    /// Messages that came while another was waited for.
+    early: VecDeque<TemplateDistributionOwned>,
+    last_id: u64,
+}
+
+impl Client {
+    pub(crate) async fn send(&mut self, message: TemplateDistributionOwned) {
+        let mut bytes = Vec::new();
+        encode(Message::TemplateDistribution(message), &mut bytes);
+        self.connection.send(&bytes).await.unwrap();
+    }
+
+    pub(crate) async fn constrain(&mut self, max_additional_size: u32) {
+        self.send(TemplateDistributionOwned::CoinbaseOutputConstraints(
+            CoinbaseOutputConstraints {
+                coinbase_output_max_additional_size: max_additional_size,
+                coinbase_output_max_additional_sigops: 4,
+            },
+        ))
+        .await;
+    }
+
+    pub(crate) async fn receive(&mut self) -> Result<TemplateDistributionOwned, WireError> {
+        if let Some(message) = self.early.pop_front() {
+            return Ok(message);
+        }
+        let frame = timeout(LIMIT, self.connection.receive())
+            .await
+            .expect("nothing comes")?;
+        match decode(frame).unwrap() {
+            Received::Message(AnyMessage::TemplateDistribution(message)) => Ok(match message {
+                TemplateDistribution::NewTemplate(new) => {
+                    TemplateDistributionOwned::NewTemplate(new.into_owned())
+                }
+                TemplateDistribution::SetNewPrevHash(set) => {
+                    TemplateDistributionOwned::SetNewPrevHash(set.into_owned())
+                }
+                TemplateDistribution::RequestTransactionDataSuccess(data) => {
+                    TemplateDistributionOwned::RequestTransactionDataSuccess(data.into_owned())
+                }
+                TemplateDistribution::RequestTransactionDataError(error) => {
+                    TemplateDistributionOwned::RequestTransactionDataError(error.into_owned())
+                }
+                other => panic!("a server does not send {other}"),
+            }),
+            other => panic!("not of this protocol: {other:?}"),
+        }
+    }
+
+    /// Whether nothing comes for this long.
+    pub(crate) async fn is_quiet(&mut self, time: Duration) -> bool {
+        self.early.is_empty() && timeout(time, self.connection.receive()).await.is_err()
+    }
+
+    /// The next template; for a new tip also its SetNewPrevHash.
+    pub(crate) async fn work(&mut self) -> Work {
+        let TemplateDistributionOwned::NewTemplate(new) = self.receive().await.unwrap() else {
+            panic!("something else than a template");
+        };
+        // TPS-06
+        assert!(new.template_id > self.last_id);
+        self.last_id = new.template_id;
+        if !new.future_template {
+            return Work { new, set: None };
+        }
+        let TemplateDistributionOwned::SetNewPrevHash(set) = self.receive().await.unwrap() else {
+            panic!("a future template without its SetNewPrevHash");
+        };
+        // TPS-07
+        assert_eq!(set.template_id, new.template_id);
+        Work {
+            new,
+            set: Some(set),
+        }
+    }
+
+    /// The transactions of a template, or the error's code.
+    pub(crate) async fn transactions(&mut self, template_id: u64) -> Result<Vec<Vec<u8>>, String> {
+        self.send(TemplateDistributionOwned::RequestTransactionData(
+            RequestTransactionData { template_id },
+        ))
+        .await;
+        let mut others = VecDeque::new();
+        let answer = loop {
+            match self.receive().await.unwrap() {
+                TemplateDistributionOwned::RequestTransactionDataSuccess(data) => {
+                    assert_eq!(data.template_id, template_id);
+                    // TPS-27
+                    assert_eq!(data.excess_data.as_bytes(), [0; 32]);
+                    break Ok(data
+                        .transaction_list
+                        .iter_bytes()
+                        .map(<[u8]>::to_vec)
+                        .collect());
+                }
+                TemplateDistributionOwned::RequestTransactionDataError(error) => {
+                    assert_eq!(error.template_id, template_id);
+                    break Err(String::from_utf8(error.error_code.into_bytes()).unwrap());
+                }
+                other => others.push_back(other),
+            }
+        };
+        self.early.extend(others);
+        answer
+    }
+
+    pub(crate) async fn submit(&mut self, template_id: u64, solution: Solution) {
+        self.send(TemplateDistributionOwned::SubmitSolution(
+            SubmitSolutionOwned {
+                template_id,
+                version: solution.version,
+                header_timestamp: solution.timestamp,
+                header_nonce: solution.nonce,
+                coinbase_tx: B064KOwned::new(solution.coinbase).unwrap(),
+            },
+        ))
+        .await;
+    }
+}
+
+/// What a client would mine.
+pub(crate) struct Work {
+    pub(crate) new: NewTemplateOwned,
+    pub(crate) set: Option<SetNewPrevHashOwned>,
+}
+
+impl Work {
+    pub(crate) fn template_id(&self) -> u64 {
+        self.new.template_id
+    }
+
+    pub(crate) fn prev_hash(&self) -> String {
+        crate::watch::shown(*self.set.as_ref().unwrap().prev_hash.as_array())
+    }
+
+    /// Solves work that came with a SetNewPrevHash.
+    pub(crate) fn solve(&self) -> Solution {
+        let set = self.set.as_ref().unwrap();
+        let template = Template {
+            version: self.new.version,
+            coinbase_tx_version: self.new.coinbase_tx_version,
+            coinbase_prefix: self.new.coinbase_prefix.to_owned_bytes(),
+            coinbase_tx_input_sequence: self.new.coinbase_tx_input_sequence,
+            coinbase_tx_value_remaining: self.new.coinbase_tx_value_remaining,
+            coinbase_tx_outputs_count: self.new.coinbase_tx_outputs_count,
+            coinbase_tx_outputs: self.new.coinbase_tx_outputs.to_owned_bytes(),
+            coinbase_tx_locktime: self.new.coinbase_tx_locktime,
+            merkle_path: self
+                .new
+                .merkle_path
+                .iter()
+                .map(|hash| *hash.as_array())
+                .collect(),
+            prev_hash: *set.prev_hash.as_array(),
+            header_timestamp: set.header_timestamp,
+            n_bits: set.n_bits,
+            target: *set.target.as_array(),
+        };
+        *chain::solve(&template, &chain::coinbase(&template))
+    }
+}
