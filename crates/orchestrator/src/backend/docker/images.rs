@@ -1,0 +1,130 @@
+//! Keeping images up to date in the daemon.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use bollard::query_parameters::{ImportImageOptions, RemoveImageOptions};
+use bollard::{Docker as Api, body_full};
+use futures_util::{StreamExt, future};
+use serde::Serialize;
+use tokio::task::spawn_blocking;
+use tokio::time::Instant;
+
+use super::is_missing;
+use crate::fault::Fault;
+use crate::image::{self, CONTENT_LABEL, Image};
+use crate::programs::Programs;
+use crate::progress::{Event, Progress};
+
+/// What became of an image.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Packed {
+    /// Its full name in Docker.
+    pub image: String,
+    /// Whether it had to be packed; else it was up to date.
+    pub packed: bool,
+    /// How long that took.
+    pub seconds: f64,
+}
+
+/// An image as the daemon has it.
+pub(super) struct Present {
+    pub(super) id: String,
+    content: Option<String>,
+}
+
+/// The image under its usual name, if it is there.
+pub(super) async fn inspect(api: &Api, name: &str) -> Result<Option<Present>> {
+    match api.inspect_image(&image::tag(name)).await {
+        Ok(found) => Ok(Some(Present {
+            id: found.id.unwrap_or_default(),
+            content: found
+                .config
+                .and_then(|config| config.labels)
+                .and_then(|mut labels| labels.remove(CONTENT_LABEL)),
+        })),
+        Err(error) if is_missing(&error) => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("looking for {}", image::tag(name))),
+    }
+}
+
+/// Packs every image that is missing or not made of today's programs.
+pub(super) async fn ensure(
+    api: &Api,
+    images: &BTreeSet<&str>,
+    programs: &Programs,
+    progress: Progress<'_>,
+) -> Result<Vec<Packed>> {
+    let all = images.iter().flat_map(|name| image::programs_of(name));
+    programs.check(all.copied())?;
+    let each = images
+        .iter()
+        .map(|name| ensure_one(api, name, programs, progress));
+    future::join_all(each).await.into_iter().collect()
+}
+
+async fn ensure_one(
+    api: &Api,
+    name: &str,
+    programs: &Programs,
+    progress: Progress<'_>,
+) -> Result<Packed> {
+    let began = Instant::now();
+    let (owned_name, programs) = (name.to_owned(), programs.clone());
+    let collected = spawn_blocking(move || Image::collect(&owned_name, &programs));
+    let (image, present) = future::join(collected, inspect(api, name)).await;
+    let (image, present) = (image??, present?);
+    let up_to_date = present
+        .as_ref()
+        .is_some_and(|present| present.content.as_ref() == Some(&image.content));
+    if !up_to_date {
+        progress(Event::Step(format!("packing {}", image::tag(name))));
+        load(api, image).await?;
+        if let Some(old) = present {
+            remove_old(api, &old.id).await;
+        }
+    }
+    Ok(Packed {
+        image: image::tag(name),
+        packed: !up_to_date,
+        seconds: rounded(began.elapsed()),
+    })
+}
+
+async fn load(api: &Api, image: Image) -> Result<()> {
+    let name = image::tag(&image.name);
+    let archive = spawn_blocking(move || image.pack())
+        .await?
+        .with_context(|| format!("packing {name}"))?;
+    let options = ImportImageOptions::default();
+    let mut answers = std::pin::pin!(api.import_image(options, body_full(archive.into()), None));
+    while let Some(answer) = answers.next().await {
+        answer.with_context(|| format!("loading {name} into Docker"))?;
+    }
+    Ok(())
+}
+
+/// An image without a name would pile up with every build. One that a container still uses stays
+/// until that container goes.
+async fn remove_old(api: &Api, id: &str) {
+    let _ = api.remove_image(id, None::<RemoveImageOptions>, None).await;
+}
+
+/// Fails when an image is missing, for those who want nothing to be packed.
+pub(super) async fn require(api: &Api, images: &BTreeSet<&str>) -> Result<()> {
+    for name in images {
+        if inspect(api, name).await?.is_none() {
+            return Err(Fault::unavailable(
+                format!("there is no image {}", image::tag(name)),
+                format!("pack it with: lab build {name}; or leave out --no-build"),
+            )
+            .into());
+        }
+    }
+    Ok(())
+}
+
+fn rounded(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1000.0).round() / 1000.0
+}

@@ -1,0 +1,153 @@
+//! Finding and ending the processes of a lab by the marker in their environment.
+
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Result;
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::time::Instant;
+
+use super::{SERVICE_MARKER, STATE_MARKER, SUPERVISOR};
+use crate::progress::{Event, Progress};
+
+/// Time between SIGTERM and SIGKILL; Bitcoin Core needs the most.
+const GRACE: Duration = Duration::from_secs(30);
+/// Pause between two looks at whether a process is gone.
+const POLL: Duration = Duration::from_millis(5);
+
+/// A process that carries the marker of a lab.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Marked {
+    pub(super) pid: u32,
+    pub(super) service: String,
+    /// In ticks since the machine started.
+    started: u64,
+}
+
+/// Every process of the lab with this state directory, but for the one that asks.
+pub(super) fn find(state: &Path) -> Vec<Marked> {
+    let Ok(processes) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    processes
+        .filter_map(Result::ok)
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter(|pid| *pid != std::process::id())
+        .filter_map(|pid| marked(pid, state))
+        .collect()
+}
+
+/// Reads a process's marker. A process that ended, even if nobody waited for it yet, has none.
+fn marked(pid: u32, state: &Path) -> Option<Marked> {
+    let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
+    let value = |name: &str| {
+        environment.split(|byte| *byte == 0).find_map(|entry| {
+            let rest = entry.strip_prefix(name.as_bytes())?;
+            rest.strip_prefix(b"=")
+        })
+    };
+    if value(STATE_MARKER)? != state.as_os_str().as_bytes() {
+        return None;
+    }
+    let service = value(SERVICE_MARKER).unwrap_or_default();
+    Some(Marked {
+        pid,
+        service: String::from_utf8_lossy(service).into_owned(),
+        started: start_time(pid).unwrap_or_default(),
+    })
+}
+
+/// Field 22 of `/proc/PID/stat`, counted behind the name, which may hold anything.
+fn start_time(pid: u32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, fields) = stat.rsplit_once(')')?;
+    fields.split_whitespace().nth(19)?.parse().ok()
+}
+
+/// Tells the supervisor to stop everything, and waits until it has.
+///
+/// Returns the names of all processes that ended with it.
+pub(super) async fn end_supervisor(state: &Path, progress: Progress<'_>) -> Result<Vec<String>> {
+    let before = find(state);
+    let Some(supervisor) = before.iter().find(|marked| marked.service == SUPERVISOR) else {
+        return Ok(Vec::new());
+    };
+    // Every stage may take its whole grace before the next one begins.
+    let stages = u32::try_from(before.len()).unwrap_or(u32::MAX);
+    let deadline = Instant::now() + GRACE * stages;
+    signal(supervisor.pid, Signal::SIGTERM)?;
+    let mut told = before.len();
+    while is_alive(supervisor, state) && Instant::now() < deadline {
+        let left = find(state);
+        if left.len() < told {
+            told = left.len();
+            let names: Vec<_> = left.iter().map(|marked| marked.service.as_str()).collect();
+            progress(Event::Step(format!("stopping: {}", names.join(", "))));
+        }
+        tokio::time::sleep(POLL).await;
+    }
+    let left = find(state);
+    Ok(before
+        .into_iter()
+        .filter(|marked| !left.contains(marked))
+        .map(|marked| marked.service)
+        .collect())
+}
+
+/// Ends every process of the lab, the youngest first: it may need the older ones to end well.
+///
+/// Returns their names.
+pub(super) async fn end(state: &Path) -> Result<Vec<String>> {
+    let mut ended = Vec::new();
+    // A second round catches what was just being started.
+    loop {
+        let mut found = find(state);
+        if found.is_empty() {
+            return Ok(ended);
+        }
+        found.sort_by_key(|marked| std::cmp::Reverse(marked.started));
+        for process in found {
+            end_one(&process, state).await?;
+            ended.push(process.service);
+        }
+    }
+}
+
+async fn end_one(process: &Marked, state: &Path) -> Result<()> {
+    for (send, wait) in [(Signal::SIGTERM, GRACE), (Signal::SIGKILL, GRACE)] {
+        // Looked at again right before, lest the id belongs to somebody else by now.
+        if !is_alive(process, state) {
+            return Ok(());
+        }
+        signal(process.pid, send)?;
+        let deadline = Instant::now() + wait;
+        while is_alive(process, state) && Instant::now() < deadline {
+            tokio::time::sleep(POLL).await;
+        }
+    }
+    if is_alive(process, state) {
+        anyhow::bail!(
+            "{} (process {}) does not end even when killed; the kernel keeps it, see \
+             /proc/{}/stack",
+            process.service,
+            process.pid,
+            process.pid
+        );
+    }
+    Ok(())
+}
+
+fn is_alive(process: &Marked, state: &Path) -> bool {
+    marked(process.pid, state).is_some_and(|now| now == *process)
+}
+
+fn signal(pid: u32, signal: Signal) -> Result<()> {
+    match kill(Pid::from_raw(i32::try_from(pid)?), signal) {
+        Ok(()) | Err(Errno::ESRCH) => Ok(()),
+        Err(errno) => anyhow::bail!("sending {signal} to process {pid}: {errno}"),
+    }
+}

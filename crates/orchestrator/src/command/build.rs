@@ -1,0 +1,132 @@
+//! `lab build`
+
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::process::Stdio;
+
+use anyhow::{Context, Result};
+use orchestrator::backend::docker::{Docker, Packed, Settings};
+use orchestrator::fault::Fault;
+use orchestrator::image;
+use orchestrator::programs::{CORE_SCRIPT, Programs};
+use orchestrator::subnet::Subnet;
+use serde_json::json;
+use tokio::process::Command;
+
+use crate::cli::BuildArgs;
+use crate::console::Console;
+
+pub(crate) async fn run(args: &BuildArgs, lab: &str, console: &Console) -> Result<()> {
+    let images = chosen(args)?;
+    let programs = Programs::from_env();
+    let compiled = match &programs.workspace {
+        Some(workspace) => {
+            compile(workspace, &programs, &images).await?;
+            true
+        }
+        None => {
+            console.say("lab does not run from a checkout: programs are packed as they are");
+            false
+        }
+    };
+    let settings = Settings {
+        subnet: Subnet::DOCKER,
+        bind: Ipv4Addr::LOCALHOST,
+        build: true,
+        programs,
+    };
+    let (packed, why_not) = match Docker::connect(lab, settings).await {
+        Ok(docker) => {
+            let progress = |event| console.hear(event);
+            let packed = docker.build(&images, &progress).await;
+            console.settle();
+            (packed?, None)
+        }
+        // The process backend needs no images, so this is no failure.
+        Err(fault) => (Vec::new(), Some(fault.cause)),
+    };
+    if console.json {
+        return console.print_json(
+            &json!({ "compiled": compiled, "images": packed, "images_skipped": why_not }),
+        );
+    }
+    for image in &packed {
+        console.print(&line(image))?;
+    }
+    if let Some(why) = why_not {
+        console.print(&format!("no images were packed: {why}"))?;
+    }
+    Ok(())
+}
+
+fn chosen(args: &BuildArgs) -> Result<Vec<&'static str>, Fault> {
+    if args.services.is_empty() {
+        return Ok(image::names().collect());
+    }
+    let find = |name: &String| {
+        image::names().find(|known| known == name).ok_or_else(|| {
+            let known: Vec<_> = image::names().collect();
+            Fault::usage(
+                format!("there is no service '{name}' to build"),
+                format!("name one of {}", known.join(", ")),
+            )
+        })
+    };
+    args.services.iter().map(find).collect()
+}
+
+fn line(image: &Packed) -> String {
+    let what = match image.packed {
+        true => "packed",
+        false => "up to date",
+    };
+    format!("{:34} {what} ({:.2} s)", image.image, image.seconds)
+}
+
+/// Compiles the roles with cargo, in the profile of the running program, and Bitcoin Core with its
+/// script; each is quick when nothing changed.
+async fn compile(workspace: &Path, programs: &Programs, images: &[&str]) -> Result<()> {
+    let is_core = |program: &&str| program.starts_with("bitcoin-");
+    let wanted = images.iter().flat_map(|image| image::programs_of(image));
+    let (core, roles): (Vec<&str>, Vec<&str>) = wanted.copied().partition(is_core);
+    if !core.is_empty() {
+        let mut script = Command::new("bash");
+        script.arg(workspace.join(CORE_SCRIPT));
+        succeed(script, workspace).await?;
+    }
+    if !roles.is_empty() {
+        let mut cargo = Command::new("cargo");
+        cargo.arg("build");
+        if programs
+            .role_dirs
+            .iter()
+            .any(|dir| dir.ends_with("release"))
+        {
+            cargo.arg("--release");
+        }
+        cargo.args(roles.iter().flat_map(|role| ["-p", role]));
+        succeed(cargo, workspace).await?;
+    }
+    Ok(())
+}
+
+/// Runs a builder, whose own progress goes to standard error.
+async fn succeed(mut command: Command, workspace: &Path) -> Result<()> {
+    let shown = format!("{:?}", command.as_std());
+    let status = command
+        .current_dir(workspace)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .kill_on_drop(true)
+        .status()
+        .await
+        .with_context(|| format!("running {shown}"))?;
+    if status.success() {
+        return Ok(());
+    }
+    Err(Fault::failed(
+        format!("{shown} ended with {status}"),
+        "correct what it complains about above",
+    )
+    .into())
+}

@@ -1,0 +1,129 @@
+//! Mining blocks now: by the lab's own device, or by the node itself.
+
+use std::net::SocketAddrV4;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use bitcoin::BlockHash;
+use serde::Serialize;
+use tokio::time::Instant;
+
+use super::Lab;
+use crate::fault::Fault;
+use crate::progress::{Event, Progress};
+use crate::rpc;
+
+/// Pause between two looks at the height.
+const POLL: Duration = Duration::from_millis(10);
+/// Time in which a device that was asked for blocks finds at least one more.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A block that was mined on request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MinedBlock {
+    /// Its height.
+    pub height: u64,
+    /// Its hash.
+    pub hash: BlockHash,
+}
+
+/// Who mined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MinedBy {
+    /// The lab's mining device, through its pool.
+    Device,
+    /// The node, by RPC; the coinbase pays to the lab's wallet.
+    Rpc,
+}
+
+impl Lab {
+    /// Who mines on request: the device, where there is one.
+    pub fn miner(&self) -> MinedBy {
+        match self.topology.first("mining-device") {
+            Some(_) => MinedBy::Device,
+            None => MinedBy::Rpc,
+        }
+    }
+
+    /// Mines blocks and waits until the node has them.
+    ///
+    /// # Errors
+    /// When the miner refuses, or no block comes.
+    pub async fn mine(
+        &self,
+        blocks: u64,
+        by: MinedBy,
+        progress: Progress<'_>,
+    ) -> Result<Vec<MinedBlock>> {
+        let rpc = self.rpc()?;
+        let before = rpc
+            .block_count()
+            .await
+            .map_err(|error| Fault::unavailable(error.to_string(), "see what runs: lab status"))?;
+        match by {
+            MinedBy::Rpc => {
+                let address = self.wallet()?.address().to_string();
+                rpc.generate(blocks, &address).await?;
+            }
+            MinedBy::Device => self.ask_device(blocks).await?,
+        }
+        let mut seen = before;
+        let mut deadline = Instant::now() + PATIENCE;
+        while seen < before + blocks {
+            let height = rpc.block_count().await?;
+            if height > seen {
+                seen = height;
+                deadline = Instant::now() + PATIENCE;
+                let done = (seen - before).min(blocks);
+                progress(Event::Step(format!("{done} of {blocks} blocks mined")));
+            } else if Instant::now() > deadline {
+                return Err(no_block(seen - before, blocks).into());
+            } else {
+                tokio::time::sleep(POLL).await;
+            }
+        }
+        let mut mined = Vec::new();
+        for height in before + 1..=before + blocks {
+            let hash = rpc.block_hash(height).await?;
+            mined.push(MinedBlock { height, hash });
+        }
+        Ok(mined)
+    }
+
+    async fn ask_device(&self, blocks: u64) -> Result<()> {
+        let device = self.topology.first("mining-device");
+        let device = device.context("the lab has no mining device; mine with --rpc")?;
+        let address: SocketAddrV4 = self
+            .service(&device.name)?
+            .socket("http")
+            .context("a mining device has an http port")?;
+        let url = format!("http://{address}/api/v1/mine?blocks={blocks}");
+        let remedy = format!(
+            "see what it does: lab logs {}; or mine with --rpc",
+            device.name
+        );
+        let sent = rpc::http_client().post(url).send().await;
+        let response = sent.map_err(|_| {
+            let cause = format!("{} does not answer on {address}", device.name);
+            Fault::unavailable(cause, remedy.clone())
+        })?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(());
+        }
+        let said = response.text().await.unwrap_or_default();
+        let cause = format!("{} refuses to mine: {status} {said}", device.name);
+        Err(Fault::failed(cause.trim(), remedy).into())
+    }
+}
+
+fn no_block(mined: u64, wanted: u64) -> Fault {
+    Fault::failed(
+        format!(
+            "{mined} of {wanted} blocks were mined, then none came for {} s",
+            PATIENCE.as_secs()
+        ),
+        "see what stands still: lab status; or mine with --rpc",
+    )
+}

@@ -1,0 +1,148 @@
+//! Asking services whether they are ready.
+
+use std::net::SocketAddrV4;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::Deserialize;
+
+use crate::rpc::{self, Rpc, RpcError};
+use crate::secrets::Secrets;
+use crate::service::btc_node::BOOTSTRAP_BLOCKS;
+use crate::service::{Probe, ServiceSpec};
+
+/// A service answers such a question from a snapshot; longer means that it hangs.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// A service's own word on whether it is ready.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Readiness {
+    /// It does what it is for.
+    Ready,
+    /// It does not, and why.
+    NotYet(String),
+}
+
+/// Asks services by the probe of their spec.
+#[derive(Debug, Clone)]
+pub(crate) struct Prober {
+    http: reqwest::Client,
+    secrets: Secrets,
+    reward_address: String,
+}
+
+#[derive(Deserialize)]
+struct Health {
+    ready: bool,
+    #[serde(default)]
+    reason: Option<String>,
+}
+
+impl Prober {
+    /// Asks with the lab's credentials; a young chain's first coinbases go to `reward_address`.
+    pub(crate) fn new(secrets: Secrets, reward_address: String) -> Self {
+        Self {
+            http: rpc::http_client(),
+            secrets,
+            reward_address,
+        }
+    }
+
+    /// Whether the service is ready. Changes nothing.
+    pub(crate) async fn ask(&self, spec: &ServiceSpec) -> Readiness {
+        match spec.probe {
+            Probe::Http(port) => self.ask_http(SocketAddrV4::new(spec.address, port)).await,
+            Probe::BitcoinNode(port) => match self.ask_node(&self.rpc(spec, port)).await {
+                Ok(height) if height >= BOOTSTRAP_BLOCKS => Readiness::Ready,
+                Ok(height) => Readiness::NotYet(format!(
+                    "height {height}; coins are mature from {BOOTSTRAP_BLOCKS} on"
+                )),
+                Err(reason) => Readiness::NotYet(reason),
+            },
+        }
+    }
+
+    /// Whether the service is ready, after giving it what only the lab can give: a young chain
+    /// gets its first blocks, because Bitcoin Core gives no usable templates below height 17.
+    pub(crate) async fn help(&self, spec: &ServiceSpec) -> Readiness {
+        let Probe::BitcoinNode(port) = spec.probe else {
+            return self.ask(spec).await;
+        };
+        let rpc = self.rpc(spec, port);
+        let missing = match self.ask_node(&rpc).await {
+            Ok(height) => BOOTSTRAP_BLOCKS.saturating_sub(height),
+            Err(reason) => return Readiness::NotYet(reason),
+        };
+        if missing == 0 {
+            return Readiness::Ready;
+        }
+        let mined = bootstrap(&rpc, missing, &self.reward_address).await;
+        // Bitcoin Core writes the chain to disk once an hour. Without this a node that is killed
+        // would come back with no chain at all, and nobody would mine it a new one.
+        let kept = match mined {
+            Ok(_) => rpc.flush().await,
+            Err(error) => Err(error),
+        };
+        match kept {
+            Ok(()) => Readiness::Ready,
+            Err(error) => Readiness::NotYet(format!("mining the first blocks: {error}")),
+        }
+    }
+
+    fn rpc(&self, spec: &ServiceSpec, port: u16) -> Rpc {
+        let address = SocketAddrV4::new(spec.address, port);
+        Rpc::over(self.http.clone(), address, &self.secrets)
+    }
+
+    async fn ask_node(&self, rpc: &Rpc) -> Result<u64, String> {
+        let answer = tokio::time::timeout(PATIENCE, rpc.chain_info()).await;
+        match answer {
+            Err(_) => Err(format!("RPC gave no answer for {PATIENCE:?}")),
+            Ok(Ok(info)) if info.initial_block_download => {
+                Err("still in initial block download".to_owned())
+            }
+            Ok(Ok(info)) => Ok(info.blocks),
+            Ok(Err(RpcError::Refused { message, .. })) => Err(message),
+            Ok(Err(error)) => Err(error.to_string()),
+        }
+    }
+
+    async fn ask_http(&self, address: SocketAddrV4) -> Readiness {
+        let request = self
+            .http
+            .get(format!("http://{address}/healthz"))
+            .timeout(PATIENCE);
+        let response = match request.send().await {
+            Ok(response) => response,
+            Err(error) if error.is_timeout() => {
+                return Readiness::NotYet(format!("no answer from {address} for {PATIENCE:?}"));
+            }
+            Err(_) => return Readiness::NotYet(format!("nothing listens on {address} yet")),
+        };
+        let status = response.status();
+        match response.json::<Health>().await {
+            Ok(Health { ready: true, .. }) if status.is_success() => Readiness::Ready,
+            Ok(Health { reason, .. }) => {
+                Readiness::NotYet(reason.unwrap_or_else(|| "gives no reason".to_owned()))
+            }
+            Err(_) => Readiness::NotYet(format!(
+                "{address} answers {status} without saying whether it is ready"
+            )),
+        }
+    }
+}
+
+/// Mines blocks dated a minute back.
+///
+/// A block's time must be later than the median of the eleven before it, so that a hundred blocks
+/// made at once run ahead of the clock, and the miner's first blocks would have to follow.
+async fn bootstrap(rpc: &Rpc, blocks: u64, address: &str) -> Result<(), RpcError> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let now = now.map(|now| now.as_secs()).unwrap_or_default();
+    rpc.set_time(now.saturating_sub(60)).await?;
+    let mined = rpc.generate(blocks, address).await;
+    rpc.set_time(0).await?;
+    mined.map(drop)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,259 @@
+//! What a backend needs to know to run a service, and nothing about how it runs it.
+//!
+//! A [`ServiceSpec`] is made by pure functions from the topology. The docker backend, the process
+//! backend and the tests' fake are printers of the same specs, so they cannot drift apart.
+
+pub mod btc_node;
+pub mod mining_device;
+pub mod pool;
+pub mod template_provider;
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::secrets::Secrets;
+use crate::subnet::Subnet;
+use crate::topology::{Kind, Service, Topology};
+
+/// User and group id of every service in a container.
+pub const SERVICE_UID: u32 = 1000;
+
+/// One service, ready to be started.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ServiceSpec {
+    /// Its name in the topology; also its host name in containers.
+    pub name: String,
+    /// The image and the key of `lab build`.
+    pub image: String,
+    /// The program's file name.
+    pub program: String,
+    /// Its arguments.
+    pub args: Vec<String>,
+    /// Its environment, beyond what every program gets.
+    pub env: BTreeMap<String, String>,
+    /// Files it reads, with their full path.
+    pub files: Vec<ConfigFile>,
+    /// The only address it listens on.
+    pub address: Ipv4Addr,
+    /// What it listens on; the first is its main port.
+    pub ports: Vec<Port>,
+    /// How to ask whether it is ready.
+    pub probe: Probe,
+    /// Services that must be ready before it starts.
+    pub needs: Vec<String>,
+    /// Directories that outlive it.
+    pub volumes: Vec<Volume>,
+    /// What happens when it ends by itself.
+    pub restart: Restart,
+    /// Seconds between SIGTERM and SIGKILL.
+    pub stop_grace_secs: u32,
+}
+
+/// What happens to a service that ends by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Restart {
+    /// It comes back, however it ended.
+    Always,
+    /// It comes back unless it ended with exit code 0: it has an end of its own.
+    OnFailure,
+}
+
+/// A file of a service. Every one may hold a secret, so all are for the service's user alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigFile {
+    /// Full path, as the service sees it.
+    pub path: PathBuf,
+    /// Contents.
+    pub text: String,
+}
+
+/// A TCP port and what it speaks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Port {
+    /// For example `rpc`.
+    pub name: String,
+    /// The same number in the container and on the host.
+    pub number: u16,
+}
+
+/// A directory that outlives its service and may be shared.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Volume {
+    /// Its name within the lab.
+    pub name: String,
+    /// Where the service finds it.
+    pub path: PathBuf,
+}
+
+/// How to ask a service whether it is ready.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Probe {
+    /// Its own `/healthz` on this port.
+    Http(u16),
+    /// Bitcoin Core on this RPC port: answers, out of initial block download, matured coins.
+    BitcoinNode(u16),
+}
+
+impl ServiceSpec {
+    /// Address and port of the named port.
+    pub fn socket(&self, port: &str) -> Option<SocketAddrV4> {
+        let port = self.ports.iter().find(|candidate| candidate.name == port)?;
+        Some(SocketAddrV4::new(self.address, port.number))
+    }
+}
+
+/// Where a spec is going to run: all that differs between the backends.
+#[derive(Debug, Clone, Copy)]
+pub struct Site<'a> {
+    /// The lab's network.
+    pub subnet: Subnet,
+    /// Where files live.
+    pub paths: &'a Paths,
+    /// The lab's keys and passwords.
+    pub secrets: &'a Secrets,
+    /// Address to which coinbases pay.
+    pub reward_address: &'a str,
+}
+
+/// The file system as services see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Paths {
+    /// Every service has a file system of its own.
+    Container,
+    /// All services share the host's, below this directory.
+    Directory(PathBuf),
+}
+
+impl Paths {
+    /// Directory of a service's configuration.
+    pub fn config(&self, service: &str) -> PathBuf {
+        match self {
+            Self::Container => PathBuf::from(CONTAINER_CONFIG),
+            Self::Directory(state) => state.join("services").join(service),
+        }
+    }
+
+    /// The volume `name`, which containers see as `role`.
+    ///
+    /// Containers get a fixed set of mount points, because the image must own them: Docker
+    /// copies owner and mode of the image's directory to a fresh volume.
+    pub fn volume(&self, name: String, role: VolumeRole) -> Volume {
+        let path = match self {
+            Self::Container => Path::new(CONTAINER_VOLUMES).join(role.directory()),
+            Self::Directory(state) => state.join("volumes").join(&name),
+        };
+        Volume { name, path }
+    }
+}
+
+/// Directory of configuration files in containers.
+pub const CONTAINER_CONFIG: &str = "/etc/lab";
+/// Directory of volumes in containers.
+pub const CONTAINER_VOLUMES: &str = "/var/lib/lab";
+
+/// What a volume is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VolumeRole {
+    /// A service's own data.
+    Data,
+    /// The socket of Bitcoin Core's mining interface.
+    Ipc,
+}
+
+impl VolumeRole {
+    /// Every mount point that an image has to own.
+    pub const ALL: [Self; 2] = [Self::Data, Self::Ipc];
+
+    /// Directory name below [`CONTAINER_VOLUMES`].
+    pub fn directory(self) -> &'static str {
+        match self {
+            Self::Data => "data",
+            Self::Ipc => "ipc",
+        }
+    }
+}
+
+/// The specs of a whole topology, which must have passed its check.
+pub fn specs(topology: &Topology, site: &Site<'_>) -> Vec<ServiceSpec> {
+    let spec = |service: &Service| match &service.kind {
+        Kind::BtcNode(settings) => btc_node::spec(service, settings, site),
+        Kind::TemplateProvider(settings) => template_provider::spec(service, settings, site),
+        Kind::Pool(settings) => pool::spec(service, settings, topology, site),
+        Kind::MiningDevice(settings) => mining_device::spec(service, settings, topology, site),
+    };
+    topology.services.iter().map(spec).collect()
+}
+
+/// A role of ours: `PROGRAM --config FILE`, with its configuration as TOML.
+struct Role<'a> {
+    service: &'a Service,
+    program: &'static str,
+    address: Ipv4Addr,
+    ports: Vec<Port>,
+    http_port: u16,
+}
+
+impl Role<'_> {
+    fn spec(self, config: &impl Serialize, site: &Site<'_>) -> ServiceSpec {
+        let name = &self.service.name;
+        let file = site.paths.config(name).join(format!("{name}.toml"));
+        let text = toml::to_string(config).expect("made of strings, numbers and tables only");
+        let mut ports = self.ports;
+        ports.push(Port::new("http", self.http_port));
+        ServiceSpec {
+            name: name.clone(),
+            image: self.program.to_owned(),
+            program: self.program.to_owned(),
+            args: vec!["--config".to_owned(), file.display().to_string()],
+            env: BTreeMap::new(),
+            files: vec![ConfigFile { path: file, text }],
+            address: self.address,
+            ports,
+            probe: Probe::Http(self.http_port),
+            needs: self.service.needs(),
+            volumes: Vec::new(),
+            restart: Restart::Always,
+            // A role ends within 5 seconds of SIGTERM.
+            stop_grace_secs: 10,
+        }
+    }
+}
+
+impl Port {
+    fn new(name: &str, number: u16) -> Self {
+        Self {
+            name: name.to_owned(),
+            number,
+        }
+    }
+}
+
+/// What every SV2 server has in its configuration.
+#[derive(Serialize)]
+struct ServerConfig<'a> {
+    listen_address: SocketAddrV4,
+    monitoring_address: SocketAddrV4,
+    authority_public_key: &'a str,
+    authority_secret_key: &'a str,
+    cert_validity_sec: u32,
+}
+
+impl<'a> ServerConfig<'a> {
+    fn new(address: Ipv4Addr, port: u16, http_port: u16, secrets: &'a Secrets) -> Self {
+        Self {
+            listen_address: SocketAddrV4::new(address, port),
+            monitoring_address: SocketAddrV4::new(address, http_port),
+            authority_public_key: &secrets.authority_public_key,
+            authority_secret_key: &secrets.authority_secret_key,
+            cert_validity_sec: 3600,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

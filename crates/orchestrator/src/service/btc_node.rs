@@ -1,0 +1,91 @@
+//! Bitcoin Core on regtest.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::{ConfigFile, Paths, Port, Probe, Restart, ServiceSpec, Site, Volume, VolumeRole};
+use crate::topology::Service;
+
+/// JSON-RPC port.
+pub const RPC_PORT: u16 = 18443;
+/// Peer-to-peer port.
+pub const P2P_PORT: u16 = 18444;
+/// Coinbases mature after 100 blocks: with this many, the first one can be spent.
+pub const BOOTSTRAP_BLOCKS: u64 = 101;
+
+/// Settings of a node.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BtcNode {
+    /// Further arguments for Bitcoin Core.
+    pub args: Vec<String>,
+}
+
+/// The volume with the node's mining interface, shared with template providers.
+pub fn ipc_volume(node: &str, paths: &Paths) -> Volume {
+    paths.volume(format!("{node}-ipc"), VolumeRole::Ipc)
+}
+
+/// The spec of a node.
+pub fn spec(service: &Service, settings: &BtcNode, site: &Site<'_>) -> ServiceSpec {
+    let name = &service.name;
+    let address = site.subnet.host(service.host);
+    let data = site.paths.volume(format!("{name}-data"), VolumeRole::Data);
+    let ipc = ipc_volume(name, site.paths);
+    let conf = site.paths.config(name).join("bitcoin.conf");
+    let mut args = vec![
+        format!("-conf={}", conf.display()),
+        format!("-datadir={}", data.path.display()),
+        format!("-ipcbind=unix:{}", ipc.path.join("node.sock").display()),
+    ];
+    args.extend(settings.args.iter().cloned());
+    ServiceSpec {
+        name: name.clone(),
+        image: "btc-node".to_owned(),
+        program: "bitcoin-node".to_owned(),
+        args,
+        env: BTreeMap::new(),
+        files: vec![ConfigFile {
+            path: conf,
+            text: conf_text(site, &address.to_string()),
+        }],
+        address,
+        ports: vec![Port::new("rpc", RPC_PORT), Port::new("p2p", P2P_PORT)],
+        probe: Probe::BitcoinNode(RPC_PORT),
+        needs: service.needs(),
+        volumes: vec![data, ipc],
+        restart: Restart::Always,
+        // Bitcoin Core flushes its caches on SIGTERM; a kill in the middle costs a reindex.
+        stop_grace_secs: 30,
+    }
+}
+
+/// One file for the node and for `bitcoin-cli`: the latter reads `rpcconnect` and the password.
+fn conf_text(site: &Site<'_>, address: &str) -> String {
+    let user = &site.secrets.rpc_user;
+    let password = &site.secrets.rpc_password;
+    let subnet = site.subnet;
+    // maxtipage: a chain that lay still for a month is not "in initial block download", in which
+    // Bitcoin Core hands out no templates.
+    format!(
+        "regtest=1\n\
+         [regtest]\n\
+         server=1\n\
+         rest=1\n\
+         txindex=1\n\
+         maxtipage=3153600000\n\
+         dnsseed=0\n\
+         discover=0\n\
+         listenonion=0\n\
+         rpcuser={user}\n\
+         rpcpassword={password}\n\
+         rpcbind={address}\n\
+         rpcport={RPC_PORT}\n\
+         rpcallowip={subnet}\n\
+         rpcconnect={address}\n\
+         bind={address}:{P2P_PORT}\n\
+         printtoconsole=1\n\
+         nodebuglogfile=1\n"
+    )
+}

@@ -1,0 +1,116 @@
+//! The mining pool.
+
+use std::net::SocketAddrV4;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Port, Role, ServerConfig, ServiceSpec, Site, btc_node, template_provider};
+use crate::topology::{Link, Service, Topology};
+
+/// SV2 mining port.
+pub const MINING_PORT: u16 = 34254;
+/// Port of `/healthz` and `/metrics`.
+pub const HTTP_PORT: u16 = 9090;
+
+/// Settings of a pool, by the names of its own configuration.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Pool {
+    /// Where its templates come from.
+    #[serde(skip_serializing)]
+    pub template_provider: String,
+    /// The node that is asked what became of a block.
+    #[serde(skip_serializing)]
+    pub node: String,
+    /// Written into the coinbase of every block.
+    pub pool_signature: String,
+    /// Shares that a channel is expected to send per minute.
+    pub shares_per_minute: f64,
+    /// Shares that one acknowledgement covers.
+    pub share_batch_size: u32,
+    /// Tells the extranonces of several pools apart.
+    pub server_id: u8,
+}
+
+impl Default for Pool {
+    fn default() -> Self {
+        Self {
+            template_provider: "template-provider".to_owned(),
+            node: "btc-node".to_owned(),
+            pool_signature: "/sv2-lab/".to_owned(),
+            shares_per_minute: 6.0,
+            share_batch_size: 10,
+            server_id: 1,
+        }
+    }
+}
+
+impl Pool {
+    pub(crate) fn links(&self) -> Vec<Link<'_>> {
+        vec![
+            Link::new(
+                "template_provider",
+                &self.template_provider,
+                "template-provider",
+            ),
+            Link::new("node", &self.node, "btc-node"),
+        ]
+    }
+}
+
+#[derive(Serialize)]
+struct Config<'a> {
+    #[serde(flatten)]
+    server: ServerConfig<'a>,
+    #[serde(flatten)]
+    settings: &'a Pool,
+    coinbase_reward_script: String,
+    template_provider: Upstream<'a>,
+    node: Node<'a>,
+}
+
+#[derive(Serialize)]
+struct Upstream<'a> {
+    address: SocketAddrV4,
+    public_key: &'a str,
+}
+
+#[derive(Serialize)]
+struct Node<'a> {
+    rpc_address: SocketAddrV4,
+    rpc_user: &'a str,
+    rpc_password: &'a str,
+}
+
+/// The spec of a pool.
+pub fn spec(
+    service: &Service,
+    settings: &Pool,
+    topology: &Topology,
+    site: &Site<'_>,
+) -> ServiceSpec {
+    let address = site.subnet.host(service.host);
+    let at = |name: &str, port| SocketAddrV4::new(topology.address(name, site.subnet), port);
+    let config = Config {
+        server: ServerConfig::new(address, MINING_PORT, HTTP_PORT, site.secrets),
+        settings,
+        coinbase_reward_script: format!("addr({})", site.reward_address),
+        template_provider: Upstream {
+            address: at(&settings.template_provider, template_provider::TDP_PORT),
+            public_key: &site.secrets.authority_public_key,
+        },
+        node: Node {
+            rpc_address: at(&settings.node, btc_node::RPC_PORT),
+            rpc_user: &site.secrets.rpc_user,
+            rpc_password: &site.secrets.rpc_password,
+        },
+    };
+    let role = Role {
+        service,
+        program: "pool",
+        address,
+        ports: vec![Port::new("mining", MINING_PORT)],
+        http_port: HTTP_PORT,
+    };
+    role.spec(&config, site)
+}

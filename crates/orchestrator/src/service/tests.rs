@@ -1,0 +1,100 @@
+use super::*;
+use crate::topology;
+
+fn secrets() -> Secrets {
+    Secrets {
+        authority_secret_key: "secret-key".to_owned(),
+        authority_public_key: "public-key".to_owned(),
+        rpc_user: "lab".to_owned(),
+        rpc_password: "hunter2".to_owned(),
+        wallet_key: "tprv".to_owned(),
+    }
+}
+
+fn minimal(subnet: Subnet, paths: &Paths) -> BTreeMap<String, ServiceSpec> {
+    let topology = Topology::parse(&topology::find("minimal").unwrap()).unwrap();
+    let secrets = secrets();
+    let site = Site {
+        subnet,
+        paths,
+        secrets: &secrets,
+        reward_address: "bcrt1qlab",
+    };
+    let by_name = |spec: ServiceSpec| (spec.name.clone(), spec);
+    specs(&topology, &site).into_iter().map(by_name).collect()
+}
+
+fn config(spec: &ServiceSpec) -> toml::Table {
+    spec.files[0].text.parse().unwrap()
+}
+
+#[test]
+fn links_become_addresses_of_the_lab() {
+    let specs = minimal(Subnet::DOCKER, &Paths::Container);
+    let pool = config(&specs["pool"]);
+    assert_eq!(pool["listen_address"].as_str(), Some("10.10.0.5:34254"));
+    assert_eq!(pool["monitoring_address"].as_str(), Some("10.10.0.5:9090"));
+    let upstream = &pool["template_provider"];
+    assert_eq!(upstream["address"].as_str(), Some("10.10.0.3:8442"));
+    assert_eq!(upstream["public_key"].as_str(), Some("public-key"));
+    assert_eq!(
+        pool["node"]["rpc_address"].as_str(),
+        Some("10.10.0.4:18443")
+    );
+    assert_eq!(
+        pool["coinbase_reward_script"].as_str(),
+        Some("addr(bcrt1qlab)")
+    );
+    let device = config(&specs["mining-device"]);
+    assert_eq!(device["pool_address"].as_str(), Some("10.10.0.5:34254"));
+    assert_eq!(device["channel"].as_str(), Some("standard"));
+}
+
+#[test]
+fn both_backends_get_the_same_specs_but_for_addresses_and_paths() {
+    let docker = minimal(Subnet::DOCKER, &Paths::Container);
+    let directory = Paths::Directory(PathBuf::from("/state"));
+    let process = minimal(Subnet::PROCESS, &directory);
+    for (name, docker) in &docker {
+        let process = &process[name];
+        assert_eq!(docker.program, process.program);
+        assert_eq!(docker.ports, process.ports);
+        assert_eq!(docker.probe, process.probe);
+        assert_eq!(docker.needs, process.needs);
+        assert_eq!(docker.address.octets()[3], process.address.octets()[3]);
+    }
+}
+
+#[test]
+fn node_and_template_provider_share_the_socket() {
+    for paths in [Paths::Container, Paths::Directory(PathBuf::from("/state"))] {
+        let specs = minimal(Subnet::DOCKER, &paths);
+        let shared = &specs["template-provider"].volumes[0];
+        assert!(specs["btc-node"].volumes.contains(shared));
+        let socket = config(&specs["template-provider"])["node"]["ipc_socket"].clone();
+        let argument = format!("-ipcbind=unix:{}", socket.as_str().unwrap());
+        assert!(specs["btc-node"].args.contains(&argument), "{argument}");
+    }
+}
+
+#[test]
+fn the_node_listens_on_its_own_address_and_answers_the_lab_only() {
+    let specs = minimal(Subnet::PROCESS, &Paths::Container);
+    let conf = &specs["btc-node"].files[0].text;
+    for line in [
+        "rpcbind=127.10.0.4",
+        "bind=127.10.0.4:18444",
+        "rpcallowip=127.10.0.0/24",
+        "rpcpassword=hunter2",
+    ] {
+        assert!(conf.lines().any(|found| found == line), "{line} in {conf}");
+    }
+}
+
+#[test]
+fn no_secret_is_on_a_command_line_or_in_an_environment() {
+    for spec in minimal(Subnet::DOCKER, &Paths::Container).values() {
+        let visible = format!("{:?} {:?}", spec.args, spec.env);
+        assert!(!visible.contains("hunter2") && !visible.contains("secret-key"));
+    }
+}

@@ -1,0 +1,156 @@
+//! The lab's own wallet: coinbases pay to it, tests and people spend from it.
+//!
+//! The node has no wallet. This one is a pair of BIP 84 descriptors over a key of the lab; what it
+//! owns is found again by feeding it the node's blocks, so nothing but the key is stored.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, anyhow};
+use bdk_wallet::{KeychainKind, Wallet as Bdk};
+use bitcoin::bip32::Xpriv;
+use bitcoin::{Address, Amount, FeeRate, Network, Psbt, Transaction, Txid};
+
+use crate::rpc::Rpc;
+use crate::secrets::Secrets;
+
+/// The wallet of one lab.
+pub struct Wallet {
+    inner: Bdk,
+    key: Xpriv,
+}
+
+impl fmt::Debug for Wallet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wallet")
+            .field("address", &self.address())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Wallet {
+    /// The wallet of the lab with these secrets; it knows no coins before [`Self::sync`].
+    ///
+    /// # Errors
+    /// When the key in the secrets is no extended private key.
+    pub fn new(secrets: &Secrets) -> Result<Self> {
+        let keychain = |branch| format!("wpkh({}/84h/1h/0h/{branch}/*)", secrets.wallet_key);
+        let inner = Bdk::create(keychain(0), keychain(1))
+            .network(Network::Regtest)
+            .create_wallet_no_persist()
+            .context("opening the lab's wallet")?;
+        let key = secrets.wallet_key.parse();
+        Ok(Self {
+            inner,
+            key: key.context("reading the key of the lab's wallet")?,
+        })
+    }
+
+    /// The address to which the lab's coinbases pay; always the same.
+    pub fn address(&self) -> Address {
+        self.inner.peek_address(KeychainKind::External, 0).address
+    }
+
+    /// What can be spent now.
+    pub fn spendable(&self) -> Amount {
+        self.inner.balance().trusted_spendable()
+    }
+
+    /// Catches up with the node: new blocks, reorganisations, and the mempool.
+    ///
+    /// # Errors
+    /// When the node does not answer.
+    pub async fn sync(&mut self, rpc: &Rpc) -> Result<()> {
+        let tip = rpc.block_count().await?;
+        for height in self.agreed_height(rpc, tip).await? + 1..=tip {
+            let block = rpc.block(rpc.block_hash(height).await?).await?;
+            self.inner
+                .apply_block(&block, u32::try_from(height)?)
+                .with_context(|| format!("giving the wallet block {height}"))?;
+        }
+        self.sync_mempool(rpc).await
+    }
+
+    /// The highest block that the wallet and the node agree about.
+    async fn agreed_height(&self, rpc: &Rpc, tip: u64) -> Result<u64> {
+        for known in self.inner.checkpoints() {
+            let height = u64::from(known.height());
+            if height <= tip && rpc.block_hash(height).await? == known.hash() {
+                return Ok(height);
+            }
+        }
+        anyhow::bail!("the node does not run regtest: its first block is another one")
+    }
+
+    async fn sync_mempool(&mut self, rpc: &Rpc) -> Result<()> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+        let waiting: HashSet<Txid> = rpc.mempool().await?.into_iter().collect();
+        let mut unconfirmed = Vec::new();
+        for txid in &waiting {
+            if self.inner.get_tx(*txid).is_none() {
+                unconfirmed.push((rpc.transaction(*txid).await?, now));
+            }
+        }
+        self.inner.apply_unconfirmed_txs(unconfirmed);
+        let evicted: Vec<(Txid, u64)> = self
+            .inner
+            .transactions()
+            .filter(|tx| tx.chain_position.is_unconfirmed())
+            .map(|tx| tx.tx_node.txid)
+            .filter(|txid| !waiting.contains(txid))
+            .map(|txid| (txid, now))
+            .collect();
+        self.inner.apply_evicted_txs(evicted);
+        Ok(())
+    }
+
+    /// Pays and broadcasts; the change is spendable at once.
+    ///
+    /// # Errors
+    /// When there are too few mature coins (mine 100 blocks), or the node refuses.
+    pub async fn send(
+        &mut self,
+        rpc: &Rpc,
+        address: &Address,
+        amount: Amount,
+        fee_rate: FeeRate,
+    ) -> Result<Transaction> {
+        self.sync(rpc).await?;
+        let mut builder = self.inner.build_tx();
+        builder
+            .add_recipient(address.script_pubkey(), amount)
+            .fee_rate(fee_rate);
+        let mut psbt = builder
+            .finish()
+            .with_context(|| format!("paying {amount} to {address}"))?;
+        self.sign(&mut psbt)?;
+        let transaction = psbt.extract_tx()?;
+        rpc.broadcast(&transaction).await?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+        self.inner
+            .apply_unconfirmed_txs([(transaction.clone(), now)]);
+        Ok(transaction)
+    }
+
+    fn sign(&self, psbt: &mut Psbt) -> Result<()> {
+        psbt.sign(&self.key, self.inner.secp_ctx())
+            .map_err(|(_, errors)| anyhow!("signing: {errors:?}"))?;
+        let outcome = self.inner.try_finalize_psbt(psbt)?;
+        anyhow::ensure!(outcome.is_finalized(), "an input is not ours: {outcome:?}");
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_secrets_make_the_same_address() {
+        let secrets = Secrets::generate(&mut rand::thread_rng());
+        let first = Wallet::new(&secrets).unwrap().address();
+        assert_eq!(first, Wallet::new(&secrets).unwrap().address());
+        assert!(first.to_string().starts_with("bcrt1q"));
+    }
+}
