@@ -1,0 +1,113 @@
+//! A block goes all the way: template, job, share, block, chain.
+
+use std::time::Duration;
+
+use bitcoin::{Amount, Block, FeeRate};
+use orchestrator::lab::Lab;
+use serde_json::Value;
+
+use crate::site::{Backend, Site, until};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_block_of_the_device_is_the_nodes_tip_as_processes() {
+    mines(Backend::Process).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_block_of_the_device_is_the_nodes_tip_as_containers() {
+    if Backend::Docker.is_testable() {
+        mines(Backend::Docker).await;
+    }
+}
+
+async fn mines(backend: Backend) {
+    let (site, report) = Site::up(backend);
+    assert!(report["first_block_seconds"].is_f64(), "{report}");
+    let names: Vec<&str> = report["services"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|service| service["name"].as_str().unwrap())
+        .collect();
+    for name in ["btc-node", "template-provider", "pool", "mining-device"] {
+        assert!(names.contains(&name), "{report}");
+    }
+
+    let lab = site.open().await;
+    for transactions in [0, 1, 5] {
+        mines_with(&site, &lab, transactions).await;
+    }
+    assert_eq!(site.json(&["status"])["name"], site.name.as_str());
+
+    drop(lab);
+    assert!(site.lab(&["down"]).status.success());
+    site.assert_gone();
+}
+
+/// Mines with so many transactions waiting; they must be in a block of the pool.
+async fn mines_with(site: &Site, lab: &Lab, transactions: usize) {
+    let rpc = lab.rpc().unwrap();
+    let mut wallet = lab.wallet().unwrap();
+    let mut waiting = Vec::new();
+    for _ in 0..transactions {
+        let (to, rate) = (wallet.address(), FeeRate::from_sat_per_vb(20).unwrap());
+        let sent = wallet
+            .send(&rpc, &to, Amount::from_sat(100_000), rate)
+            .await;
+        waiting.push(sent.unwrap().compute_txid());
+    }
+    // The template of the first block may be older than the transactions, the second's is not.
+    let mined = site.json(&["mine", "2"]);
+    assert_eq!(mined["mined_by"], "device");
+    let hashes: Vec<String> = mined["blocks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|block| block["hash"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(hashes.len(), 2);
+
+    let mut included = Vec::new();
+    for hash in &hashes {
+        let block = rpc.block(hash.parse().unwrap()).await.unwrap();
+        assert_pays_the_lab(&block, lab);
+        included.extend(block.txdata.iter().skip(1).map(|tx| tx.compute_txid()));
+    }
+    waiting.sort();
+    included.sort();
+    assert_eq!(included, waiting);
+
+    let pool = lab.service("pool").unwrap().socket("http").unwrap();
+    let url = format!("http://{pool}/api/v1/blocks");
+    until("the pool's verdicts", Duration::from_secs(10), async || {
+        let response = reqwest::get(&url)
+            .await
+            .map_err(|error| error.to_string())?;
+        let records: Value = response.json().await.map_err(|error| error.to_string())?;
+        let accepted = |hash: &String| {
+            let mut records = records.as_array().into_iter().flatten();
+            records.any(|record| record["hash"] == hash.as_str() && record["verdict"] == "accepted")
+        };
+        if hashes.iter().all(accepted) {
+            Ok(())
+        } else {
+            Err(records.to_string())
+        }
+    })
+    .await;
+}
+
+fn assert_pays_the_lab(block: &Block, lab: &Lab) {
+    let coinbase = &block.txdata[0];
+    let script_sig = coinbase.input[0].script_sig.as_bytes();
+    let signature = b"/sv2-lab/";
+    assert!(
+        script_sig
+            .windows(signature.len())
+            .any(|bytes| bytes == signature),
+        "no signature of the pool in {script_sig:02x?}"
+    );
+    let ours = lab.wallet().unwrap().address().script_pubkey();
+    assert_eq!(coinbase.output[0].script_pubkey, ours);
+    assert!(coinbase.output[0].value >= Amount::from_sat(1));
+}

@@ -1,0 +1,7 @@
+//! One binary for all end-to-end tests.
+
+mod faults;
+mod first_block;
+mod killed;
+mod site;
+mod tidy;
