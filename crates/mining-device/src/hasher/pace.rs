@@ -99,7 +99,9 @@ impl Pace {
     /// Lets `count` shares through without rest.
     pub(super) fn release(&mut self, count: u64) {
         self.released = self.released.saturating_add(count);
-        self.rest_until = None;
+        if self.released > 0 {
+            self.rest_until = None;
+        }
     }
 }
 
@@ -151,6 +153,8 @@ mod tests {
         let now = Instant::now();
         assert!(pace.found(now, true));
         pace.new_work();
+        pace.release(0);
+        assert!(matches!(pace.step(now, 7), Step::Rest(_)));
         pace.release(2);
         for _ in 0..2 {
             assert_eq!(pace.step(now, 7), Step::Hash(7));

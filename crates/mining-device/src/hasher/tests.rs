@@ -96,3 +96,20 @@ fn released_shares_come_one_per_job() {
     drop(hasher);
     assert_eq!(found.blocking_recv(), None);
 }
+
+#[test]
+fn ending_wakes_every_thread_whatever_it_waits_for() {
+    for round in 0..2000 {
+        let (sender, _found) = mpsc::channel(1);
+        let paced = Speed {
+            share_interval: Duration::from_secs(3600),
+            kernel: Kernel::Portable,
+            ..speed(1)
+        };
+        let hasher = Hasher::start(paced, sender).unwrap();
+        if round % 2 == 0 {
+            hasher.set_work(Some(assignment(1, Target::MAX)));
+        }
+        drop(hasher);
+    }
+}

@@ -11,7 +11,7 @@ use super::rounds::{DIGEST_BITS, END, HEADER_BITS, INITIAL, ROUND};
 use super::{Scan, Search, batch};
 
 /// Messages that take turns. Two fill the pipelines of some CPUs, others gain from four.
-const STREAMS: usize = 2;
+const STREAMS: usize = 4;
 
 #[target_feature(enable = "sha,sse4.1")]
 pub(super) fn scan(search: &Search, start: u32, count: u32) -> Scan {
