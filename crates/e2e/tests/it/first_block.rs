@@ -38,6 +38,7 @@ async fn mines(backend: Backend) {
         mines_with(&site, &lab, transactions).await;
     }
     assert_eq!(site.json(&["status"])["name"], site.name.as_str());
+    builds_on_foreign_blocks(&site);
 
     drop(lab);
     assert!(site.lab(&["down"]).status.success());
@@ -95,6 +96,15 @@ async fn mines_with(site: &Site, lab: &Lab, transactions: usize) {
         }
     })
     .await;
+}
+
+/// POOL-34: a block that somebody else found is what the next one of ours is built on.
+fn builds_on_foreign_blocks(site: &Site) {
+    let foreign = site.json(&["mine", "3", "--rpc"]);
+    let ours = site.json(&["mine", "1"]);
+    let height = |mined: &Value, at: usize| mined["blocks"][at]["height"].as_u64().unwrap();
+    assert_eq!(ours["mined_by"], "device");
+    assert!(height(&ours, 0) > height(&foreign, 2), "{foreign} {ours}");
 }
 
 fn assert_pays_the_lab(block: &Block, lab: &Lab) {

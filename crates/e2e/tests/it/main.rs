@@ -1,5 +1,6 @@
 //! One binary for all end-to-end tests.
 
+mod device;
 mod faults;
 mod first_block;
 mod killed;
