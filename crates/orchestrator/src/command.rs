@@ -8,6 +8,8 @@ mod mine;
 mod status;
 mod up;
 
+use std::path::Path;
+
 use anyhow::Result;
 use clap::CommandFactory;
 use orchestrator::backend::process::supervisor;
@@ -64,7 +66,7 @@ async fn open(cli: &Cli) -> Result<Lab> {
     Lab::open(&state::home()?, &cli.name, Programs::from_env()).await
 }
 
-async fn supervise(home: &std::path::Path, name: &str, interrupt: &mut Interrupt) -> Result<u8> {
+async fn supervise(home: &Path, name: &str, interrupt: &mut Interrupt) -> Result<u8> {
     // Away from the terminal of `lab up`: neither its Ctrl-C nor its end is the lab's.
     let _ = nix::unistd::setsid();
     let state = StateDir::new(home, name)?;

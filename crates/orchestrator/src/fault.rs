@@ -1,7 +1,5 @@
 //! Failures that a person can do something about: their cause, their remedy, their exit code.
 
-use std::process::ExitCode;
-
 /// Exit code of a command that failed.
 pub const EXIT_FAILED: u8 = 1;
 /// Exit code of a wrong command line, topology or option (`EX_USAGE`).
@@ -74,11 +72,6 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
         Some(FaultKind::Unavailable) => EXIT_UNAVAILABLE,
         Some(FaultKind::Failed) | None => EXIT_FAILED,
     }
-}
-
-/// The exit code as the process hands it on.
-pub fn exit(code: u8) -> ExitCode {
-    ExitCode::from(code)
 }
 
 #[cfg(test)]

@@ -1,13 +1,14 @@
 //! A lab as programs see it: bring it up, look at it, mine, take it down.
 
 mod bringup;
+mod decision;
 mod first_block;
 mod mine;
 mod status;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddrV4;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -254,7 +255,7 @@ impl Lab {
     ///
     /// # Errors
     /// When it has no node.
-    pub fn cli_conf(&self) -> Result<std::path::PathBuf> {
+    pub fn cli_conf(&self) -> Result<PathBuf> {
         self.node()?;
         Ok(self.state.cli_conf())
     }

@@ -5,7 +5,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, TcpListener};
 
-use anyhow::{Context, Result};
+use crate::fault::Fault;
 
 /// State of a listening socket in `/proc/net/tcp` (`proc(5)`).
 const LISTEN: &str = "0A";
@@ -36,13 +36,15 @@ impl fmt::Display for Holder {
 /// Whether the port can be listened on now.
 ///
 /// # Errors
-/// When the address cannot be used at all: it is not one of this machine, or the port number is
-/// reserved.
-pub fn is_free(address: Ipv4Addr, port: u16) -> Result<bool> {
+/// When the address cannot be used at all, because it is not one of this machine.
+pub fn is_free(address: Ipv4Addr, port: u16) -> Result<bool, Fault> {
     match TcpListener::bind((address, port)) {
         Ok(_) => Ok(true),
         Err(error) if error.kind() == ErrorKind::AddrInUse => Ok(false),
-        Err(error) => Err(error).with_context(|| format!("listening on {address}:{port}")),
+        Err(error) => Err(Fault::usage(
+            format!("nothing can listen on {address}:{port}: {error}"),
+            "choose an address of this machine",
+        )),
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Deserialize;
 
-use crate::rpc::{self, Rpc, RpcError};
+use crate::rpc::{self, NodeError, Rpc};
 use crate::secrets::Secrets;
 use crate::service::btc_node::BOOTSTRAP_BLOCKS;
 use crate::service::{Probe, ServiceSpec};
@@ -90,7 +90,7 @@ impl Prober {
 
     fn rpc(&self, spec: &ServiceSpec, port: u16) -> Rpc {
         let address = SocketAddrV4::new(spec.address, port);
-        Rpc::over(self.http.clone(), address, &self.secrets)
+        Rpc::new(address, &self.secrets)
     }
 
     async fn ask_node(&self, rpc: &Rpc) -> Result<u64, String> {
@@ -101,7 +101,10 @@ impl Prober {
                 Err("still in initial block download".to_owned())
             }
             Ok(Ok(info)) => Ok(info.blocks),
-            Ok(Err(RpcError::Refused { message, .. })) => Err(message),
+            Ok(Err(NodeError::Rpc { message, .. })) => Err(message),
+            Ok(Err(NodeError::Unreachable { address, .. })) => {
+                Err(format!("no RPC answers on {address} yet"))
+            }
             Ok(Err(error)) => Err(error.to_string()),
         }
     }
@@ -135,7 +138,7 @@ impl Prober {
 ///
 /// A block's time must be later than the median of the eleven before it, so that a hundred blocks
 /// made at once run ahead of the clock, and the miner's first blocks would have to follow.
-async fn bootstrap(rpc: &Rpc, blocks: u64, address: &str) -> Result<(), RpcError> {
+async fn bootstrap(rpc: &Rpc, blocks: u64, address: &str) -> Result<(), NodeError> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let now = now.map(|now| now.as_secs()).unwrap_or_default();
     rpc.set_time(now.saturating_sub(60)).await?;

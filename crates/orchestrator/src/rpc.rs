@@ -5,77 +5,16 @@ use std::time::Duration;
 
 use bitcoin::consensus::encode::{deserialize_hex, serialize_hex};
 use bitcoin::{Block, BlockHash, Transaction, Txid};
-use serde::Deserialize;
+use daemon::node::NodeRpc;
+pub use daemon::node::{ChainInfo, NodeError};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::secrets::Secrets;
 
-/// Why a call gave no answer.
-#[derive(Debug, thiserror::Error)]
-pub enum RpcError {
-    /// Nobody answered.
-    #[error("the node's RPC at {address} does not answer")]
-    Unreachable {
-        /// Where it was tried.
-        address: SocketAddrV4,
-        /// What went wrong.
-        #[source]
-        source: reqwest::Error,
-    },
-    /// The node does not take the lab's password.
-    #[error("the node's RPC at {0} refuses the lab's password; another node listens there?")]
-    Unauthorized(SocketAddrV4),
-    /// The node refused the call.
-    #[error("{method}: {message} (code {code})")]
-    Refused {
-        /// The call.
-        method: String,
-        /// Bitcoin Core's error code.
-        code: i64,
-        /// Bitcoin Core's words.
-        message: String,
-    },
-    /// The answer is not what Bitcoin Core documents.
-    #[error("{method}: the answer makes no sense: {reason}")]
-    Malformed {
-        /// The call.
-        method: String,
-        /// What does not fit.
-        reason: String,
-    },
-}
-
-/// A connection to the node's RPC.
-#[derive(Debug, Clone)]
-pub struct Rpc {
-    http: reqwest::Client,
-    address: SocketAddrV4,
-    user: String,
-    password: String,
-}
-
-/// The part of `getblockchaininfo` that a lab looks at.
-#[derive(Debug, Clone, Deserialize)]
-pub struct ChainInfo {
-    /// Height of the tip.
-    pub blocks: u64,
-    /// Whether the node still believes that it lags behind.
-    #[serde(rename = "initialblockdownload")]
-    pub initial_block_download: bool,
-}
-
-#[derive(Deserialize)]
-struct Reply {
-    result: Value,
-    error: Option<ReplyError>,
-}
-
-#[derive(Deserialize)]
-struct ReplyError {
-    code: i64,
-    message: String,
-}
+/// A connection to the node's RPC. Cheap to clone.
+#[derive(Clone)]
+pub struct Rpc(NodeRpc);
 
 /// An HTTP client for addresses of this machine: quick to give up, and never through a proxy.
 pub(crate) fn http_client() -> reqwest::Client {
@@ -90,17 +29,11 @@ pub(crate) fn http_client() -> reqwest::Client {
 impl Rpc {
     /// Remembers where to call; connects with the first call.
     pub fn new(address: SocketAddrV4, secrets: &Secrets) -> Self {
-        Self::over(http_client(), address, secrets)
-    }
-
-    /// As [`Self::new`], over a client that is there already.
-    pub(crate) fn over(http: reqwest::Client, address: SocketAddrV4, secrets: &Secrets) -> Self {
-        Self {
-            http,
-            address,
-            user: secrets.rpc_user.clone(),
-            password: secrets.rpc_password.clone(),
-        }
+        Self(NodeRpc::new(
+            address.to_string(),
+            &secrets.rpc_user,
+            &secrets.rpc_password,
+        ))
     }
 
     /// Any call.
@@ -111,53 +44,23 @@ impl Rpc {
         &self,
         method: &str,
         params: Value,
-    ) -> Result<T, RpcError> {
-        let unreachable = |source| RpcError::Unreachable {
-            address: self.address,
-            source,
-        };
-        let malformed = |reason: String| RpcError::Malformed {
-            method: method.to_owned(),
-            reason,
-        };
-        let response = self
-            .http
-            .post(format!("http://{}/", self.address))
-            .basic_auth(&self.user, Some(&self.password))
-            .json(&json!({"jsonrpc": "1.0", "id": "lab", "method": method, "params": params}))
-            .send()
-            .await
-            .map_err(unreachable)?;
-        if response.status() == reqwest::StatusCode::UNAUTHORIZED {
-            return Err(RpcError::Unauthorized(self.address));
-        }
-        let status = response.status();
-        let body = response.bytes().await.map_err(unreachable)?;
-        let reply: Reply = serde_json::from_slice(&body)
-            .map_err(|error| malformed(format!("HTTP status {status}, {error}")))?;
-        if let Some(error) = reply.error {
-            return Err(RpcError::Refused {
-                method: method.to_owned(),
-                code: error.code,
-                message: error.message,
-            });
-        }
-        serde_json::from_value(reply.result).map_err(|error| malformed(error.to_string()))
+    ) -> Result<T, NodeError> {
+        self.0.call(method, params).await
     }
 
     /// The state of the chain.
     ///
     /// # Errors
     /// As [`Self::call`].
-    pub async fn chain_info(&self) -> Result<ChainInfo, RpcError> {
-        self.call("getblockchaininfo", json!([])).await
+    pub async fn chain_info(&self) -> Result<ChainInfo, NodeError> {
+        self.0.chain_info().await
     }
 
     /// Height of the tip.
     ///
     /// # Errors
     /// As [`Self::call`].
-    pub async fn block_count(&self) -> Result<u64, RpcError> {
+    pub async fn block_count(&self) -> Result<u64, NodeError> {
         self.call("getblockcount", json!([])).await
     }
 
@@ -165,7 +68,7 @@ impl Rpc {
     ///
     /// # Errors
     /// As [`Self::call`].
-    pub async fn block_hash(&self, height: u64) -> Result<BlockHash, RpcError> {
+    pub async fn block_hash(&self, height: u64) -> Result<BlockHash, NodeError> {
         self.call("getblockhash", json!([height])).await
     }
 
@@ -173,7 +76,7 @@ impl Rpc {
     ///
     /// # Errors
     /// As [`Self::call`].
-    pub async fn block(&self, hash: BlockHash) -> Result<Block, RpcError> {
+    pub async fn block(&self, hash: BlockHash) -> Result<Block, NodeError> {
         let text: String = self.call("getblock", json!([hash, 0])).await?;
         parse("getblock", &text)
     }
@@ -182,7 +85,7 @@ impl Rpc {
     ///
     /// # Errors
     /// As [`Self::call`].
-    pub async fn mempool(&self) -> Result<Vec<Txid>, RpcError> {
+    pub async fn mempool(&self) -> Result<Vec<Txid>, NodeError> {
         self.call("getrawmempool", json!([])).await
     }
 
@@ -190,7 +93,7 @@ impl Rpc {
     ///
     /// # Errors
     /// As [`Self::call`].
-    pub async fn transaction(&self, txid: Txid) -> Result<Transaction, RpcError> {
+    pub async fn transaction(&self, txid: Txid) -> Result<Transaction, NodeError> {
         let text: String = self.call("getrawtransaction", json!([txid])).await?;
         parse("getrawtransaction", &text)
     }
@@ -199,7 +102,7 @@ impl Rpc {
     ///
     /// # Errors
     /// As [`Self::call`].
-    pub async fn broadcast(&self, transaction: &Transaction) -> Result<Txid, RpcError> {
+    pub async fn broadcast(&self, transaction: &Transaction) -> Result<Txid, NodeError> {
         self.call("sendrawtransaction", json!([serialize_hex(transaction)]))
             .await
     }
@@ -208,7 +111,7 @@ impl Rpc {
     ///
     /// # Errors
     /// As [`Self::call`].
-    pub async fn flush(&self) -> Result<(), RpcError> {
+    pub async fn flush(&self) -> Result<(), NodeError> {
         self.call::<Value>("gettxoutsetinfo", json!(["none"]))
             .await
             .map(drop)
@@ -218,7 +121,7 @@ impl Rpc {
     ///
     /// # Errors
     /// As [`Self::call`].
-    pub async fn set_time(&self, seconds: u64) -> Result<(), RpcError> {
+    pub async fn set_time(&self, seconds: u64) -> Result<(), NodeError> {
         self.call::<Value>("setmocktime", json!([seconds]))
             .await
             .map(drop)
@@ -228,14 +131,14 @@ impl Rpc {
     ///
     /// # Errors
     /// As [`Self::call`].
-    pub async fn generate(&self, blocks: u64, address: &str) -> Result<Vec<BlockHash>, RpcError> {
+    pub async fn generate(&self, blocks: u64, address: &str) -> Result<Vec<BlockHash>, NodeError> {
         self.call("generatetoaddress", json!([blocks, address]))
             .await
     }
 }
 
-fn parse<T: bitcoin::consensus::Decodable>(method: &str, hex: &str) -> Result<T, RpcError> {
-    deserialize_hex(hex).map_err(|error| RpcError::Malformed {
+fn parse<T: bitcoin::consensus::Decodable>(method: &str, hex: &str) -> Result<T, NodeError> {
+    deserialize_hex(hex).map_err(|error| NodeError::Answer {
         method: method.to_owned(),
         reason: error.to_string(),
     })

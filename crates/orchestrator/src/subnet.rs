@@ -40,10 +40,17 @@ impl Subnet {
         u32::from(self.host(0)) & mask == u32::from(network) & mask
     }
 
-    /// Networks to propose when this one is taken, nearest first.
+    /// Networks to propose when this one is taken: for private use, and of the same kind.
     pub fn alternatives(self) -> impl Iterator<Item = Self> {
-        let [a, b, c] = self.0;
-        (1..=u8::MAX).map(move |step| Self([a, b.wrapping_add(step), c]))
+        let usual = if self.is_loopback() {
+            Self::PROCESS
+        } else {
+            Self::DOCKER
+        };
+        let [a, b, c] = usual.0;
+        (b..=u8::MAX)
+            .map(move |b| Self([a, b, c]))
+            .filter(move |other| *other != self)
     }
 }
 
@@ -116,9 +123,16 @@ mod tests {
     }
 
     #[test]
-    fn alternatives_never_repeat_the_network_itself() {
-        let mut alternatives = Subnet::PROCESS.alternatives();
-        assert_eq!(alternatives.next().unwrap().to_string(), "127.11.0.0/24");
-        assert!(alternatives.all(|other| other != Subnet::PROCESS));
+    fn alternatives_are_private_and_never_the_network_itself() {
+        for (text, expected) in [
+            ("10.10.0.0/24", "10.11.0.0/24"),
+            ("192.0.2.0/24", "10.10.0.0/24"),
+            ("127.10.0.0/24", "127.11.0.0/24"),
+        ] {
+            let subnet: Subnet = text.parse().unwrap();
+            let mut alternatives = subnet.alternatives();
+            assert_eq!(alternatives.next().unwrap().to_string(), expected);
+            assert!(alternatives.all(|other| other != subnet));
+        }
     }
 }

@@ -11,6 +11,7 @@ mod leftovers;
 mod logfile;
 mod wire;
 
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -122,7 +123,7 @@ impl Process {
     }
 
     /// The program that has the `supervise` command: this one, or in tests the one beside it.
-    fn own_program(&self) -> Result<std::path::PathBuf> {
+    fn own_program(&self) -> Result<PathBuf> {
         let running = std::env::current_exe().context("finding the running program")?;
         if running.file_name().is_some_and(|name| name == "lab") {
             return Ok(running);
@@ -232,3 +233,6 @@ fn check_ports(spec: &ServiceSpec) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::pin::pin;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use orchestrator::fault::EXIT_INTERRUPTED;
@@ -171,7 +172,7 @@ fn json(lab: &Lab, report: &UpReport) -> Result<Up> {
 }
 
 /// Milliseconds are as exact as anybody can use.
-fn seconds(duration: std::time::Duration) -> f64 {
+fn seconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1000.0).round() / 1000.0
 }
 

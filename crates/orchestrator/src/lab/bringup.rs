@@ -9,20 +9,17 @@ use anyhow::Result;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::decision::{self, Decision};
 use super::{FirstBlock, Lab, first_block};
-use crate::backend::docker::{self, Docker};
-use crate::backend::process::Process;
-use crate::backend::{AnyBackend, Backend, BackendKind, Removed};
-use crate::fault::Fault;
+use crate::backend::{Backend, BackendKind, Removed};
 use crate::probe::Readiness;
 use crate::programs::Programs;
 use crate::progress::{Event, Progress};
 use crate::secrets::Secrets;
 use crate::service::{Probe, ServiceSpec};
 use crate::startup::{Started, Startup};
-use crate::state::{Lock, Record, StateDir, write_private};
+use crate::state::{Lock, StateDir, write_private};
 use crate::subnet::Subnet;
-use crate::topology::{self, Topology};
 
 /// Longest time one service may take until it is ready.
 const SERVICE_DEADLINE: Duration = Duration::from_secs(60);
@@ -81,17 +78,22 @@ impl Bringup {
     /// When the options make no sense, contradict the lab that is there, or another command is
     /// changing it.
     pub async fn begin(options: &UpOptions, progress: Progress<'_>) -> Result<Self> {
-        let wanted = options.topology.as_deref().map(parse).transpose()?;
+        let topology = options.topology.as_deref().map(decision::parse);
+        let topology = topology.transpose()?;
         let state = StateDir::new(&options.home, &options.name)?;
         let lock = state.lock().await?;
         let existing = state.record()?;
         let is_new = existing.is_none();
         if let Some(record) = &existing {
-            check_same(record, options, wanted.as_ref())?;
+            decision::check_same(record, options, topology.as_ref())?;
         }
-        let begun = Self::decide(options, &state, existing, progress).await;
-        let (record, secrets, backend, why) = match begun {
-            Ok(decided) => decided,
+        let decided = decision::decide(options, &state, existing, progress).await;
+        let Decision {
+            record,
+            backend,
+            why,
+        } = match decided {
+            Ok(decision) => decision,
             Err(error) => {
                 // Nothing was started; an empty directory would look like a lab.
                 if is_new {
@@ -100,6 +102,7 @@ impl Bringup {
                 return Err(error);
             }
         };
+        let secrets = Secrets::load(&state.secrets_file())?;
         Ok(Self {
             lab: Lab::assemble(state, record, secrets, backend)?,
             lock,
@@ -108,22 +111,6 @@ impl Bringup {
             wait_block: options.wait_block,
             began: options.began,
         })
-    }
-
-    async fn decide(
-        options: &UpOptions,
-        state: &StateDir,
-        existing: Option<Record>,
-        progress: Progress<'_>,
-    ) -> Result<(Record, Secrets, AnyBackend, String)> {
-        let wanted = options.backend.or(existing.as_ref().map(|r| r.backend));
-        let (backend, why) = choose(options, existing.as_ref(), wanted, state).await?;
-        let record = match existing {
-            Some(record) => record,
-            None => make(options, state, &backend, progress).await?,
-        };
-        let secrets = Secrets::load(&state.secrets_file())?;
-        Ok((record, secrets, backend, why))
     }
 
     /// Whether there was no such lab before; only then may failure or Ctrl-C remove it.
@@ -239,214 +226,5 @@ impl Bringup {
     pub fn into_lab(self) -> Lab {
         drop(self.lock);
         self.lab
-    }
-}
-
-fn parse(text: &str) -> Result<Topology, Fault> {
-    Topology::parse(text).map_err(|problems| {
-        let list: Vec<_> = problems.0.iter().map(|one| format!("  - {one}")).collect();
-        Fault::usage(
-            format!("the topology cannot be used:\n{}", list.join("\n")),
-            "correct these keys; topologies/minimal.toml shows all of them",
-        )
-    })
-}
-
-/// A lab that is there is brought up as it is, or not at all.
-fn check_same(
-    record: &Record,
-    options: &UpOptions,
-    topology: Option<&Topology>,
-) -> Result<(), Fault> {
-    let mut differences = Vec::new();
-    if options
-        .backend
-        .is_some_and(|wanted| wanted != record.backend)
-    {
-        differences.push(format!("backend {}", record.backend.name()));
-    }
-    if options.subnet.is_some_and(|wanted| wanted != record.subnet) {
-        differences.push(format!("subnet {}", record.subnet));
-    }
-    if options.bind.is_some_and(|wanted| wanted != record.bind) {
-        differences.push(format!("ports on {}", record.bind));
-    }
-    let own = Topology::parse(&record.topology).ok();
-    if topology.is_some() && topology != own.as_ref() {
-        differences.push("another topology".to_owned());
-    }
-    if differences.is_empty() {
-        return Ok(());
-    }
-    let name = &options.name;
-    Err(Fault::usage(
-        format!(
-            "there is a lab '{name}' already, with {}",
-            differences.join(", ")
-        ),
-        format!("remove it first: lab down --name {name}; or choose another --name"),
-    ))
-}
-
-/// The backend that was asked for or that the lab has, else Docker where a daemon answers.
-async fn choose(
-    options: &UpOptions,
-    existing: Option<&Record>,
-    wanted: Option<BackendKind>,
-    state: &StateDir,
-) -> Result<(AnyBackend, String)> {
-    let why = match (options.backend, existing) {
-        (Some(_), _) => "as asked",
-        (None, Some(_)) => "as this lab is",
-        (None, None) => "",
-    };
-    let process = || AnyBackend::Process(Process::new(state.clone(), options.programs.clone()));
-    if wanted == Some(BackendKind::Process) {
-        return Ok((process(), format!("process ({why})")));
-    }
-    let settings = docker::Settings {
-        subnet: existing.map_or(options.subnet.unwrap_or(Subnet::DOCKER), |r| r.subnet),
-        bind: existing.map_or(options.bind.unwrap_or(Ipv4Addr::LOCALHOST), |r| r.bind),
-        build: options.build,
-        programs: options.programs.clone(),
-    };
-    match Docker::connect(state.name(), settings).await {
-        Ok(docker) => {
-            let why = match wanted {
-                Some(_) => format!("docker ({why})"),
-                None => format!("docker (a daemon answers on {})", docker.place()),
-            };
-            Ok((AnyBackend::Docker(docker), why))
-        }
-        Err(fault) if wanted.is_none() => Ok((process(), format!("process ({})", fault.cause))),
-        Err(fault) => Err(fault.into()),
-    }
-}
-
-/// Makes a new lab on disk, after removing what may be left of an old one.
-async fn make(
-    options: &UpOptions,
-    state: &StateDir,
-    backend: &AnyBackend,
-    progress: Progress<'_>,
-) -> Result<Record> {
-    let kind = match backend {
-        AnyBackend::Docker(_) => BackendKind::Docker,
-        AnyBackend::Process(_) => BackendKind::Process,
-    };
-    let subnet = subnet(kind, options)?;
-    if !backend.remove(progress).await?.is_empty() {
-        progress(Event::Warning(format!(
-            "removed what was left of an earlier lab '{}'",
-            options.name
-        )));
-    }
-    state.clear()?;
-    Secrets::generate(&mut rand::thread_rng()).save(&state.secrets_file())?;
-    let topology = match &options.topology {
-        Some(text) => text.clone(),
-        None => topology::find("minimal")?,
-    };
-    let record = Record {
-        backend: kind,
-        subnet,
-        bind: options.bind.unwrap_or(Ipv4Addr::LOCALHOST),
-        topology,
-    };
-    state.save_record(&record)?;
-    Ok(record)
-}
-
-fn subnet(kind: BackendKind, options: &UpOptions) -> Result<Subnet, Fault> {
-    match (kind, options.subnet) {
-        (BackendKind::Docker, None) => Ok(Subnet::DOCKER),
-        (BackendKind::Docker, Some(subnet)) if subnet.is_loopback() => Err(Fault::usage(
-            format!("containers cannot have the loopback addresses {subnet}"),
-            "use another --subnet, for example 10.11.0.0/24",
-        )),
-        (BackendKind::Process, None) if options.bind.is_some() => Err(bind_is_dockers()),
-        (BackendKind::Process, Some(_)) if options.bind.is_some() => Err(bind_is_dockers()),
-        (BackendKind::Process, None) => Ok(Subnet::PROCESS),
-        (BackendKind::Process, Some(subnet)) if !subnet.is_loopback() => Err(Fault::usage(
-            format!("processes need loopback addresses, and {subnet} has none"),
-            "use a --subnet such as 127.11.0.0/24, or --backend docker",
-        )),
-        (_, Some(subnet)) => Ok(subnet),
-    }
-}
-
-fn bind_is_dockers() -> Fault {
-    Fault::usage(
-        "--bind publishes the ports of containers, and this lab has processes",
-        "leave out --bind and use the services' own addresses, or use --backend docker",
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn options() -> UpOptions {
-        UpOptions {
-            home: PathBuf::from("/nonexistent"),
-            name: "sv2lab".to_owned(),
-            topology: None,
-            backend: None,
-            subnet: None,
-            bind: None,
-            build: true,
-            wait_block: true,
-            programs: Programs::default(),
-            began: Instant::now(),
-        }
-    }
-
-    #[test]
-    fn each_backend_takes_only_addresses_it_can_have() {
-        let with = |subnet: &str| UpOptions {
-            subnet: Some(subnet.parse().unwrap()),
-            ..options()
-        };
-        use BackendKind::{Docker, Process};
-        assert_eq!(subnet(Docker, &options()).unwrap(), Subnet::DOCKER);
-        assert_eq!(subnet(Process, &options()).unwrap(), Subnet::PROCESS);
-        assert!(subnet(Process, &with("127.44.0.0/24")).is_ok());
-        assert!(subnet(Process, &with("10.11.0.0/24")).is_err());
-        assert!(subnet(Docker, &with("10.11.0.0/24")).is_ok());
-        assert!(subnet(Docker, &with("127.44.0.0/24")).is_err());
-        let bound = UpOptions {
-            bind: Some(Ipv4Addr::UNSPECIFIED),
-            ..options()
-        };
-        assert!(subnet(Docker, &bound).is_ok());
-        assert!(subnet(Process, &bound).is_err());
-    }
-
-    #[test]
-    fn a_lab_that_is_there_is_not_changed_behind_its_back() {
-        let minimal = topology::find("minimal").unwrap();
-        let record = Record {
-            backend: BackendKind::Docker,
-            subnet: Subnet::DOCKER,
-            bind: Ipv4Addr::LOCALHOST,
-            topology: format!("{minimal}\n# a comment is no difference"),
-        };
-        let topology = Topology::parse(&minimal).unwrap();
-        assert!(check_same(&record, &options(), Some(&topology)).is_ok());
-        assert!(check_same(&record, &options(), None).is_ok());
-        let other = UpOptions {
-            backend: Some(BackendKind::Process),
-            subnet: Some(Subnet::PROCESS),
-            ..options()
-        };
-        let fault = check_same(&record, &other, Some(&topology)).unwrap_err();
-        assert!(fault.cause.contains("backend docker, subnet 10.10.0.0/24"));
-        assert!(fault.remedy.contains("lab down --name sv2lab"));
-    }
-
-    #[test]
-    fn every_problem_of_a_topology_is_in_the_fault() {
-        let fault = parse("x = 1\ny = 2").unwrap_err();
-        assert!(fault.cause.contains("- x: ") && fault.cause.contains("- y: "));
     }
 }

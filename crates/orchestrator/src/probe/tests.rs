@@ -82,7 +82,7 @@ async fn nobody_listening_is_no_error() {
         probe: Probe::BitcoinNode(port),
         ..fake::spec("btc-node", &[])
     };
-    check(&prober().ask(&node).await, "does not answer");
+    check(&prober().ask(&node).await, "no RPC answers");
 }
 
 #[tokio::test]
@@ -102,7 +102,8 @@ async fn a_node_that_warms_up_is_quoted() {
 
 #[tokio::test]
 async fn a_young_chain_is_not_ready_to_those_who_only_look() {
-    let body = r#"{"result":{"blocks":3,"initialblockdownload":false},"error":null,"id":"lab"}"#;
+    let body = r#"{"result":{"chain":"regtest","blocks":3,"bestblockhash":"00",
+        "initialblockdownload":false},"error":null,"id":"lab"}"#;
     let spec = answering("200 OK", body).await;
     let Probe::Http(port) = spec.probe else {
         panic!("not http");

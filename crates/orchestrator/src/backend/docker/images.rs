@@ -1,10 +1,10 @@
 //! Keeping images up to date in the daemon.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use bollard::query_parameters::{ImportImageOptions, RemoveImageOptions};
+use bollard::query_parameters::{ImportImageOptions, ListImagesOptionsBuilder, RemoveImageOptions};
 use bollard::{Docker as Api, body_full};
 use futures_util::{StreamExt, future};
 use serde::Serialize;
@@ -61,7 +61,14 @@ pub(super) async fn ensure(
     let each = images
         .iter()
         .map(|name| ensure_one(api, name, programs, progress));
-    future::join_all(each).await.into_iter().collect()
+    let packed: Vec<Packed> = future::join_all(each)
+        .await
+        .into_iter()
+        .collect::<Result<_>>()?;
+    if packed.iter().any(|image| image.packed) {
+        remove_outdated(api).await;
+    }
+    Ok(packed)
 }
 
 async fn ensure_one(
@@ -81,9 +88,6 @@ async fn ensure_one(
     if !up_to_date {
         progress(Event::Step(format!("packing {}", image::tag(name))));
         load(api, image).await?;
-        if let Some(old) = present {
-            remove_old(api, &old.id).await;
-        }
     }
     Ok(Packed {
         image: image::tag(name),
@@ -105,10 +109,18 @@ async fn load(api: &Api, image: Image) -> Result<()> {
     Ok(())
 }
 
-/// An image without a name would pile up with every build. One that a container still uses stays
-/// until that container goes.
-async fn remove_old(api: &Api, id: &str) {
-    let _ = api.remove_image(id, None::<RemoveImageOptions>, None).await;
+/// Removes images of ours that a newer one took the name of; they would pile up with every build.
+///
+/// Best effort: one that a container of another lab still uses goes the next time.
+pub(super) async fn remove_outdated(api: &Api) {
+    let filters = HashMap::from([("dangling", vec!["true"]), ("label", vec![CONTENT_LABEL])]);
+    let options = ListImagesOptionsBuilder::default()
+        .filters(&filters)
+        .build();
+    for image in api.list_images(Some(options)).await.unwrap_or_default() {
+        let removed = api.remove_image(&image.id, None::<RemoveImageOptions>, None);
+        let _ = removed.await;
+    }
 }
 
 /// Fails when an image is missing, for those who want nothing to be packed.

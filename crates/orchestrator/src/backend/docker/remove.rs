@@ -11,7 +11,7 @@ use bollard::query_parameters::{
 use futures_util::future;
 
 use super::container::{Names, needs_of};
-use super::is_missing;
+use super::{images, is_missing};
 use crate::backend::Removed;
 use crate::plan;
 use crate::progress::{Event, Progress};
@@ -32,6 +32,10 @@ pub(super) async fn remove(api: &Api, names: &Names, progress: Progress<'_>) -> 
     }
     removed.networks = networks(api, names).await?;
     removed.volumes = volumes(api, names).await?;
+    if !removed.containers.is_empty() {
+        // Nothing of this lab keeps them any more.
+        images::remove_outdated(api).await;
+    }
     Ok(removed)
 }
 

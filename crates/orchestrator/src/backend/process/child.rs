@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -108,7 +108,7 @@ impl Child {
 
 struct Tended {
     launch: Launch,
-    state_dir: std::path::PathBuf,
+    state_dir: PathBuf,
     publish: watch::Sender<Seen>,
     stop: CancellationToken,
 }

@@ -82,11 +82,14 @@ pub(super) async fn end_supervisor(state: &Path, progress: Progress<'_>) -> Resu
     signal(supervisor.pid, Signal::SIGTERM)?;
     let mut told = before.len();
     while is_alive(supervisor, state) && Instant::now() < deadline {
-        let left = find(state);
-        if left.len() < told {
+        let left: Vec<_> = find(state)
+            .into_iter()
+            .map(|marked| marked.service)
+            .filter(|service| service != SUPERVISOR)
+            .collect();
+        if left.len() < told && !left.is_empty() {
             told = left.len();
-            let names: Vec<_> = left.iter().map(|marked| marked.service.as_str()).collect();
-            progress(Event::Step(format!("stopping: {}", names.join(", "))));
+            progress(Event::Step(format!("stopping: {}", left.join(", "))));
         }
         tokio::time::sleep(POLL).await;
     }

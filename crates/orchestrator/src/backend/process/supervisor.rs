@@ -20,7 +20,7 @@ use crate::plan;
 use crate::state::StateDir;
 
 /// How often logs are measured and the state directory is looked at.
-const HOUSEKEEPING: Duration = Duration::from_secs(5);
+const HOUSEKEEPING: Duration = Duration::from_secs(1);
 /// A command that says nothing for so long has died in the middle.
 const REQUEST_DEADLINE: Duration = Duration::from_secs(2);
 
