@@ -10,7 +10,7 @@ die() { printf 'setup: error: %s\n' "$*" >&2; exit 69; }
 # What is looked for (a program, or a header after an @), and the Debian package that brings it.
 needs=(
   "g++ g++" "cmake cmake" "ninja ninja-build" "capnp capnproto" "pkg-config pkg-config"
-  "python3 python3" "busybox busybox-static"
+  "python3 python3" "busybox busybox-static" "ping iputils-ping"
   "@boost/multi_index_container.hpp libboost-dev" "@event2/event.h libevent-dev"
   "@capnp/rpc.h libcapnp-dev"
 )

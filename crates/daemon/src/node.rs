@@ -51,7 +51,7 @@ pub enum NodeError {
 }
 
 /// A node's RPC interface. Cheap to clone.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct NodeRpc {
     client: reqwest::Client,
     address: String,
@@ -95,6 +95,16 @@ pub struct ChainInfo {
     pub initial_block_download: bool,
 }
 
+/// The password stays out of logs.
+impl std::fmt::Debug for NodeRpc {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NodeRpc")
+            .field("address", &self.address)
+            .field("user", &self.user)
+            .finish_non_exhaustive()
+    }
+}
+
 impl NodeRpc {
     /// `address` is `host:port`.
     pub fn new(
@@ -103,7 +113,11 @@ impl NodeRpc {
         password: impl Into<String>,
     ) -> Self {
         Self {
-            client: reqwest::Client::new(),
+            // A proxy for the web has no business between us and our node.
+            client: reqwest::Client::builder()
+                .no_proxy()
+                .build()
+                .expect("a client without TLS needs nothing that could be missing"),
             address: address.into(),
             user: user.into(),
             password: password.into(),

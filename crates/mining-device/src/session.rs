@@ -61,6 +61,9 @@ impl Session {
                 continue;
             }
             self.stats.send_modify(Stats::connected);
+            // The first share of a connection comes at once, whatever the pace: only a share that
+            // is accepted proves that the connection is good.
+            self.hasher.release(1);
             self.away("no share accepted yet");
             let mut redirect = None;
             let mut block_target = Target::from_compact(0);

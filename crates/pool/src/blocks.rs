@@ -9,7 +9,7 @@ use axum::extract::State;
 use axum::routing::get;
 use axum::{Json, Router};
 use bitcoin::BlockHash;
-use daemon::node::NodeRpc;
+use daemon::node::{NodeError, NodeRpc};
 use serde::{Serialize, Serializer};
 use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
@@ -128,9 +128,8 @@ async fn ask(node: Option<&NodeRpc>, hash: &BlockHash) -> Verdict {
     let (since, mut pause) = (Instant::now(), Duration::from_millis(2));
     let mut answered = false;
     while since.elapsed() < PATIENCE {
-        match node.block_header(&hash).await {
-            Ok(Some(header)) if header.confirmations > 0 => return Verdict::Accepted,
-            Ok(Some(_)) => return Verdict::Stale,
+        match look(node, &hash).await {
+            Ok(Some(verdict)) => return verdict,
             Ok(None) => answered = true,
             Err(error) => warn!(%error, "cannot ask the node about a block"),
         }
@@ -142,6 +141,18 @@ async fn ask(node: Option<&NodeRpc>, hash: &BlockHash) -> Verdict {
     } else {
         Verdict::Unknown
     }
+}
+
+/// What the node says now; `None` while it has yet to make up its mind.
+async fn look(node: &NodeRpc, hash: &str) -> Result<Option<Verdict>, NodeError> {
+    // Asked before the block itself: the node knows a block's header, outside its chain, a moment
+    // before it makes the block its tip, and only a tip as high as the block says otherwise.
+    let tip = node.chain_info().await?.blocks;
+    Ok(match node.block_header(hash).await? {
+        Some(header) if header.confirmations > 0 => Some(Verdict::Accepted),
+        Some(header) if header.height <= tip => Some(Verdict::Stale),
+        Some(_) | None => None,
+    })
 }
 
 fn report(found: &Found, verdict: Verdict) {
