@@ -11,7 +11,11 @@ use protocol::client::ChannelRequest;
 use protocol::message::common::Protocol;
 use protocol::setup::{REQUIRES_STANDARD_JOBS, Request};
 
+use crate::hasher::Speed;
 use crate::kernel::Kernel;
+
+/// Channels one device may open on its connection.
+const MAX_CHANNELS: usize = 1000;
 
 /// What can be said on the command line; each option is the configuration key of the same name.
 #[derive(Debug, Clone, Args)]
@@ -28,6 +32,18 @@ pub struct Options {
     /// `standard` or `extended`.
     #[arg(long, value_name = "KIND")]
     channel: Option<String>,
+    /// Channels to open on the one connection.
+    #[arg(long, value_name = "N")]
+    channels: Option<u32>,
+    /// Hashes a second to declare to the pool, for each channel; 0 means to measure it.
+    #[arg(long, value_name = "H/S")]
+    nominal_hashrate: Option<f64>,
+    /// Declare this many times the measured hash rate; to see how a pool copes with it.
+    #[arg(long, value_name = "FACTOR")]
+    nominal_hashrate_multiplier: Option<f64>,
+    /// Spend at most this much of each thread's time hashing, in percent.
+    #[arg(long, value_name = "1-100")]
+    cpu_percent: Option<u8>,
     /// Hashing threads; 0 means one per core.
     #[arg(long, value_name = "N")]
     threads: Option<u32>,
@@ -40,6 +56,9 @@ pub struct Options {
     /// Stop after this many accepted blocks; 0 means never.
     #[arg(long, value_name = "N")]
     until_blocks: Option<u64>,
+    /// Stop after this many accepted shares; 0 means never.
+    #[arg(long, value_name = "N")]
+    until_shares: Option<u64>,
     /// Write the JSON report here too; it always goes to standard output at the end.
     #[arg(long, value_name = "FILE")]
     report_file: Option<PathBuf>,
@@ -63,6 +82,14 @@ impl Options {
         set("channel", text(&self.channel));
         set("kernel", text(&self.kernel));
         set("threads", self.threads.map(|count| i64::from(count).into()));
+        let count = |value: Option<u32>| value.map(|value| i64::from(value).into());
+        set("channels", count(self.channels));
+        set("cpu_percent", count(self.cpu_percent.map(u32::from)));
+        set("nominal_hashrate", self.nominal_hashrate.map(Into::into));
+        let factor = self.nominal_hashrate_multiplier;
+        set("nominal_hashrate_multiplier", factor.map(Into::into));
+        let shares = self.until_shares;
+        set("until_shares", shares.map(|count| (count as i64).into()));
         set("max_hashrate", self.max_hashrate.map(Into::into));
         let blocks = self.until_blocks;
         set("until_blocks", blocks.map(|count| (count as i64).into()));
@@ -80,22 +107,34 @@ impl Options {
 pub struct Config {
     /// The pool and the flags to set up with.
     pub upstream: Upstream,
-    /// The channel to open.
+    /// The channel to open; its hash rate is for [`Nominal::Declared`] only.
     pub request: ChannelRequest,
-    /// Hashing threads, at least 1.
-    pub threads: usize,
-    /// What hashes.
-    pub kernel: Kernel,
-    /// Hashes a second over all threads, at most.
-    pub max_hashrate: Option<f64>,
-    /// From one share to the next, at least.
-    pub share_interval: Duration,
+    /// Channels to open.
+    pub channels: usize,
+    /// Where the hash rate told to the pool comes from.
+    pub nominal: Nominal,
+    /// How fast to hash.
+    pub speed: Speed,
     /// Stop after so many accepted blocks.
     pub until_blocks: Option<u64>,
+    /// Stop after so many accepted shares.
+    pub until_shares: Option<u64>,
     /// Where health and metrics are served, if anywhere.
     pub monitoring_address: Option<SocketAddr>,
     /// Where the report is written besides standard output.
     pub report_file: Option<PathBuf>,
+}
+
+/// Where the hash rate that is told to the pool comes from.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Nominal {
+    /// The configuration.
+    Declared,
+    /// A measurement at the start.
+    Measured {
+        /// What it is multiplied with.
+        multiplier: f64,
+    },
 }
 
 impl Config {
@@ -118,20 +157,38 @@ impl Config {
             reader.problem("share_interval", format!("{share_interval}: {error}"));
             Duration::ZERO
         });
+        let channels: usize = reader.or("channels", 1);
+        if !(1..=MAX_CHANNELS).contains(&channels) {
+            let what = format!("{channels}: must be between 1 and {MAX_CHANNELS}");
+            reader.problem("channels", what);
+        }
+        let cpu_percent: u8 = reader.or("cpu_percent", 100);
+        if !(1..=100).contains(&cpu_percent) {
+            let what = format!("{cpu_percent}: must be between 1 and 100");
+            reader.problem("cpu_percent", what);
+        }
+        let nominal = read_nominal(reader, request.as_ref());
+        let until_shares: u64 = reader.or("until_shares", 0);
         let until_blocks: u64 = reader.or("until_blocks", 0);
         let monitoring_address = reader.optional("monitoring_address");
         let report_file: Option<String> = reader.optional("report_file");
         Some(Self {
             upstream: upstream?,
             request: request?,
-            threads,
-            kernel: match kernel {
-                Some(named) => named?,
-                None => Kernel::best(),
+            channels,
+            nominal,
+            speed: Speed {
+                threads,
+                kernel: match kernel {
+                    Some(named) => named?,
+                    None => Kernel::best(),
+                },
+                max_hashrate: (max_hashrate > 0.0).then_some(max_hashrate),
+                cpu_percent,
+                share_interval,
             },
-            max_hashrate: (max_hashrate > 0.0).then_some(max_hashrate),
-            share_interval,
             until_blocks: (until_blocks > 0).then_some(until_blocks),
+            until_shares: (until_shares > 0).then_some(until_shares),
             monitoring_address,
             report_file: report_file.map(PathBuf::from),
         })
@@ -140,7 +197,7 @@ impl Config {
 
 fn read_request(reader: &mut Reader) -> Option<ChannelRequest> {
     let user_identity = reader.required("user_identity");
-    let nominal_hash_rate: f32 = reader.or("nominal_hashrate", 1e6);
+    let nominal_hash_rate: f32 = reader.or("nominal_hashrate", 0.0);
     if !(nominal_hash_rate.is_finite() && nominal_hash_rate >= 0.0) {
         let what = format!("{nominal_hash_rate}: must be 0 or more");
         reader.problem("nominal_hashrate", what);
@@ -160,6 +217,18 @@ fn read_request(reader: &mut Reader) -> Option<ChannelRequest> {
         nominal_hash_rate,
         min_extranonce_size,
     })
+}
+
+fn read_nominal(reader: &mut Reader, request: Option<&ChannelRequest>) -> Nominal {
+    let multiplier: f64 = reader.or("nominal_hashrate_multiplier", 1.0);
+    if !(multiplier.is_finite() && multiplier > 0.0) {
+        let what = format!("{multiplier}: must be above 0");
+        reader.problem("nominal_hashrate_multiplier", what);
+    }
+    match request {
+        Some(request) if request.nominal_hash_rate > 0.0 => Nominal::Declared,
+        _ => Nominal::Measured { multiplier },
+    }
 }
 
 fn read_upstream(reader: &mut Reader, request: Option<&ChannelRequest>) -> Option<Upstream> {

@@ -1,11 +1,15 @@
 //! Threads that search headers, at the pace asked for.
 //!
+//! Every thread searches the headers of every channel in turn, in its own part of the nonces, so no
+//! two ever try the same header and a channel that comes or goes changes nothing for the others.
+//!
 //! The threads share one small state behind a mutex with a condition variable, because they are
 //! plain threads that must sleep without burning a core; the hot loop does not touch it. New work
 //! is seen by a generation number that every thread looks at about once a millisecond.
 
 mod pace;
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -34,6 +38,8 @@ pub struct Speed {
     pub kernel: Kernel,
     /// Hashes a second over all threads, at most.
     pub max_hashrate: Option<f64>,
+    /// Of each thread's time, spent hashing; 1 to 100.
+    pub cpu_percent: u8,
     /// From one share to the next, at least; zero for no rest.
     pub share_interval: Duration,
 }
@@ -47,7 +53,7 @@ pub struct Hasher {
 struct Shared {
     state: Mutex<State>,
     changed: Condvar,
-    /// Changes with every new assignment.
+    /// Changes whenever an assignment comes or goes.
     generation: AtomicU64,
     hashes: AtomicU64,
     /// A full queue means that nobody takes shares; further ones are dropped, hashing goes on.
@@ -55,7 +61,8 @@ struct Shared {
 }
 
 struct State {
-    work: Option<Arc<Assignment>>,
+    /// What each channel mines.
+    work: BTreeMap<u32, Arc<Assignment>>,
     pace: Pace,
     ended: bool,
 }
@@ -68,7 +75,7 @@ impl Hasher {
     pub fn start(speed: Speed, found: mpsc::Sender<FoundShare>) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             state: Mutex::new(State {
-                work: None,
+                work: BTreeMap::new(),
                 pace: Pace::new(speed.max_hashrate, speed.share_interval),
                 ended: false,
             }),
@@ -78,12 +85,14 @@ impl Hasher {
             found,
         });
         let mut threads = Vec::new();
-        for (start, end) in split(speed.threads) {
+        for nonces in split(speed.threads) {
             let worker = Worker {
                 shared: Arc::clone(&shared),
                 kernel: speed.kernel,
-                nonces: (start, end),
+                cpu_percent: u32::from(speed.cpu_percent.clamp(1, 100)),
+                nonces,
                 slice: FIRST_SLICE,
+                debt: Duration::ZERO,
             };
             let thread = std::thread::Builder::new()
                 .name("hasher".into())
@@ -93,11 +102,29 @@ impl Hasher {
         Ok(Self { shared, threads })
     }
 
-    /// Replaces what is searched, at once; `None` lets the threads sleep.
-    pub fn set_work(&self, work: Option<Arc<Assignment>>) {
+    /// Replaces what a channel mines, at once.
+    pub fn mine(&self, work: Arc<Assignment>) {
+        self.change(|state| {
+            state.work.insert(work.channel_id, work);
+            state.pace.new_work();
+        });
+    }
+
+    /// Ends the work of a channel.
+    pub fn rest(&self, channel_id: u32) {
+        self.change(|state| drop(state.work.remove(&channel_id)));
+    }
+
+    /// Ends all work; the threads sleep.
+    pub fn rest_all(&self) {
+        self.change(|state| state.work.clear());
+    }
+
+    /// Changes the state so that no thread misses it: under the lock, or one about to wait would
+    /// sleep on.
+    fn change(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.shared.lock();
-        state.work = work;
-        state.pace.new_work();
+        change(&mut state);
         self.shared.generation.fetch_add(1, Relaxed);
         drop(state);
         self.shared.changed.notify_all();
@@ -117,12 +144,7 @@ impl Hasher {
 
 impl Drop for Hasher {
     fn drop(&mut self) {
-        let mut state = self.shared.lock();
-        state.ended = true;
-        // Under the lock, or a thread about to wait would miss it and sleep on.
-        self.shared.generation.fetch_add(1, Relaxed);
-        drop(state);
-        self.shared.changed.notify_all();
+        self.change(|state| state.ended = true);
         for thread in self.threads.drain(..) {
             // A thread that panicked has nothing left to say.
             let _ = thread.join();
@@ -155,61 +177,107 @@ fn split(threads: usize) -> impl Iterator<Item = (u32, u32)> {
 struct Worker {
     shared: Arc<Shared>,
     kernel: Kernel,
+    cpu_percent: u32,
     /// First and last nonce.
     nonces: (u32, u32),
     slice: u32,
+    /// Rest owed to the processor.
+    debt: Duration,
+}
+
+/// Where a thread is in the headers of one assignment. It is kept when other channels' work
+/// changes: starting anew would find the same shares again.
+struct Lane {
+    headers: Headers,
+    current: Option<(Candidate, Search)>,
+    next: u32,
+}
+
+impl Lane {
+    fn new(work: Arc<Assignment>) -> Self {
+        Self {
+            headers: Headers::new(work),
+            current: None,
+            next: 0,
+        }
+    }
+
+    fn is_for(&self, work: &Arc<Assignment>) -> bool {
+        Arc::ptr_eq(self.headers.assignment(), work)
+    }
 }
 
 impl Worker {
     fn run(mut self) {
+        let mut lanes: Vec<Lane> = Vec::new();
         while let Some((generation, work)) = self.wait_for_work() {
-            let target = work.target;
-            let mut headers = Headers::new(work);
+            lanes.retain(|lane| work.iter().any(|work| lane.is_for(work)));
+            for work in work {
+                if !lanes.iter().any(|lane| lane.is_for(&work)) {
+                    lanes.push(Lane::new(work));
+                }
+            }
             while self.shared.generation.load(Relaxed) == generation {
-                match headers.next(daemon::clock::now()) {
-                    Some(candidate) => {
-                        let search = Search::new(&candidate.header, target);
-                        self.search(generation, &headers, &candidate, &search);
-                    }
+                let mut idle = true;
+                for lane in &mut lanes {
+                    idle &= !self.advance(generation, lane);
+                }
+                if idle {
                     // Nothing to try until the clock moves on.
-                    None => self.sleep(generation, Duration::from_millis(50)),
+                    self.sleep(generation, Duration::from_millis(50));
                 }
             }
         }
     }
 
-    /// Tries every nonce of this thread's part, or until there is other work.
-    fn search(
-        &mut self,
-        generation: u64,
-        headers: &Headers,
-        candidate: &Candidate,
-        search: &Search,
-    ) {
-        let (mut next, last) = self.nonces;
-        loop {
-            let Some(count) = self.permission(generation) else {
-                return;
+    /// Hashes one slice; whether there was anything to hash.
+    fn advance(&mut self, generation: u64, lane: &mut Lane) -> bool {
+        let (first, last) = self.nonces;
+        if lane.current.is_none() {
+            let Some(candidate) = lane.headers.next(daemon::clock::now()) else {
+                return false;
             };
-            let count = count.min((last - next).saturating_add(1));
-            let began = Instant::now();
-            let scan = self.kernel.scan(search, next, count);
-            self.shared
-                .hashes
-                .fetch_add(u64::from(scan.hashed), Relaxed);
-            if let Some(nonce) = scan.found {
-                self.found(
-                    generation,
-                    headers,
-                    candidate.share(headers.assignment(), nonce),
-                );
-            } else {
-                self.adapt(began.elapsed(), scan.hashed);
-            }
-            match next.checked_add(scan.hashed) {
-                Some(after) if after <= last && scan.hashed > 0 => next = after,
-                _ => return,
-            }
+            let target = lane.headers.assignment().target;
+            let search = Search::new(&candidate.header, target);
+            lane.current = Some((candidate, search));
+            lane.next = first;
+        }
+        let Some((candidate, search)) = &lane.current else {
+            return false;
+        };
+        let Some(count) = self.permission(generation) else {
+            return true;
+        };
+        let count = count.min((last - lane.next).saturating_add(1));
+        let began = Instant::now();
+        let scan = self.kernel.scan(search, lane.next, count);
+        let took = began.elapsed();
+        self.shared
+            .hashes
+            .fetch_add(u64::from(scan.hashed), Relaxed);
+        if scan.hashed < count {
+            self.shared.lock().pace.give_back(count - scan.hashed);
+        }
+        if let Some(nonce) = scan.found {
+            let share = candidate.share(lane.headers.assignment(), nonce);
+            self.found(generation, &lane.headers, share);
+        } else {
+            self.adapt(took, scan.hashed);
+        }
+        match lane.next.checked_add(scan.hashed) {
+            Some(next) if next <= last => lane.next = next,
+            _ => lane.current = None,
+        }
+        self.pay(generation, took);
+        true
+    }
+
+    /// Gives the processor its rest, in pieces that are worth going to sleep for.
+    fn pay(&mut self, generation: u64, took: Duration) {
+        self.debt += took * (100 - self.cpu_percent) / self.cpu_percent;
+        if self.debt > Duration::from_millis(5) {
+            let rest = std::mem::take(&mut self.debt);
+            self.sleep(generation, rest);
         }
     }
 
@@ -240,18 +308,20 @@ impl Worker {
         let is_block = Target::from_le_bytes(share.hash) <= block;
         if state.pace.found(Instant::now(), is_block) {
             drop(state);
+            // A full queue: nobody takes shares now.
             let _ = self.shared.found.try_send(share);
         }
     }
 
-    fn wait_for_work(&self) -> Option<(u64, Arc<Assignment>)> {
+    fn wait_for_work(&self) -> Option<(u64, Vec<Arc<Assignment>>)> {
         let mut state = self.shared.lock();
         loop {
             if state.ended {
                 return None;
             }
-            if let Some(work) = &state.work {
-                return Some((self.shared.generation.load(Relaxed), Arc::clone(work)));
+            if !state.work.is_empty() {
+                let work = state.work.values().map(Arc::clone).collect();
+                return Some((self.shared.generation.load(Relaxed), work));
             }
             let woken = self.shared.changed.wait(state);
             state = woken.unwrap_or_else(PoisonError::into_inner);

@@ -21,6 +21,7 @@ pub mod work;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use axum::extract::{Query, State};
@@ -31,18 +32,24 @@ use daemon::http::{Health, Page};
 use daemon::role::Role;
 use daemon::shutdown::Shutdown;
 use prometheus_client::registry::Registry;
+use protocol::target::Target;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
+use tracing::info;
 
-pub use config::{Config, Options};
+pub use config::{Config, Nominal, Options};
 use hasher::{Hasher, Speed};
+use kernel::Search;
 use session::Session;
 use stats::Stats;
 
 /// Shares found and not yet sent. Far more than a pool asks for; when it is full the pool is away
 /// or does not read, and further shares are dropped.
 const MAX_FOUND: usize = 256;
+
+/// How long the hash rate is measured when none is declared.
+const MEASURED_FOR: Duration = Duration::from_millis(20);
 
 /// The role.
 #[derive(Debug, Clone, Copy)]
@@ -63,20 +70,16 @@ impl Role for MiningDevice {
         config.monitoring_address
     }
 
-    async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
+    async fn run(mut config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
+        if let Nominal::Measured { multiplier } = config.nominal {
+            let rate = measured_hashrate(&config.speed) * multiplier / config.channels as f64;
+            config.request.nominal_hash_rate = rate as f32;
+            info!(rate, "declaring the measured hash rate for each channel");
+        }
         let (found, shares) = mpsc::channel(MAX_FOUND);
-        let speed = Speed {
-            threads: config.threads,
-            kernel: config.kernel,
-            max_hashrate: config.max_hashrate,
-            share_interval: config.share_interval,
-        };
+        let speed = config.speed;
         let hasher = Arc::new(Hasher::start(speed, found).context("starting the hashing threads")?);
-        let stats = Stats::new(
-            config.kernel.name(),
-            config.threads,
-            std::time::Instant::now(),
-        );
+        let stats = Stats::new(speed.kernel.name(), speed.threads, Instant::now());
         let (stats, stats_seen) = watch::channel(stats);
         let (health, health_seen) = watch::channel(Health::not_ready("starting"));
         if let Some(address) = config.monitoring_address {
@@ -100,8 +103,9 @@ impl Role for MiningDevice {
         }
         let session = Session {
             upstream: config.upstream,
-            request: config.request,
+            requests: vec![config.request; config.channels],
             until_blocks: config.until_blocks,
+            until_shares: config.until_shares,
             hasher,
             stats,
             health,
@@ -110,6 +114,18 @@ impl Role for MiningDevice {
         session.run(shares).await;
         report(&stats_seen.borrow(), config.report_file.as_deref())
     }
+}
+
+/// What this device can do with the limits it was given, from a few milliseconds of hashing.
+fn measured_hashrate(speed: &Speed) -> f64 {
+    let search = Search::new(&[0; 80], Target::from_le_bytes([0; 32]));
+    let (began, mut hashes) = (Instant::now(), 0.0);
+    while began.elapsed() < MEASURED_FOR {
+        hashes += f64::from(speed.kernel.scan(&search, 0, 1 << 14).hashed);
+    }
+    let each = hashes / began.elapsed().as_secs_f64() * f64::from(speed.cpu_percent) / 100.0;
+    let all = each * speed.threads as f64;
+    speed.max_hashrate.map_or(all, |cap| all.min(cap))
 }
 
 /// Tells what was done, for people and programs alike.

@@ -22,8 +22,9 @@ const SETTLE: Duration = Duration::from_secs(1);
 /// One device, over all its connections.
 pub(crate) struct Session {
     pub(crate) upstream: Upstream,
-    pub(crate) request: ChannelRequest,
+    pub(crate) requests: Vec<ChannelRequest>,
     pub(crate) until_blocks: Option<u64>,
+    pub(crate) until_shares: Option<u64>,
     pub(crate) hasher: Arc<Hasher>,
     pub(crate) stats: watch::Sender<Stats>,
     pub(crate) health: watch::Sender<Health>,
@@ -47,7 +48,7 @@ impl Session {
             stop.clone(),
         ));
         while let Some((mut connection, accepted)) = sessions.next().await {
-            let mut client = MiningClient::new(vec![self.request.clone()], accepted.flags);
+            let mut client = MiningClient::new(self.requests.clone(), accepted.flags);
             let opening = match client.connected() {
                 Ok(frames) => connection
                     .send(&frames)
@@ -71,7 +72,7 @@ impl Session {
             // The role's own token would end the connection before the channel is closed.
             let hard_stop = CancellationToken::new();
             let ended = drive(connection, &mut client, &mut inputs, on_event, &hard_stop).await;
-            self.hasher.set_work(None);
+            self.hasher.rest_all();
             self.away(&ended.to_string());
             sessions.ended(&ended);
             if let Some((host, port)) = redirect {
@@ -112,11 +113,11 @@ impl Session {
                     "new job"
                 );
                 *block_target = Target::from_compact(assignment.n_bits);
-                self.hasher.set_work(Some(assignment));
+                self.hasher.mine(assignment);
             }
             ClientEvent::Rest { channel_id } => {
                 debug!(channel = channel_id, "nothing to mine");
-                self.hasher.set_work(None);
+                self.hasher.rest(channel_id);
             }
             ClientEvent::Submitted {
                 share,
@@ -155,13 +156,17 @@ impl Session {
         self.stats
             .send_modify(|stats| stats.accepted(count, last_sequence_number));
         self.health.send_replace(Health::Ready);
-        let blocks = self.stats.borrow().blocks_accepted;
+        let (blocks, shares) = {
+            let stats = self.stats.borrow();
+            (stats.blocks_accepted, stats.shares_accepted)
+        };
         debug!(count, last_sequence_number, "shares accepted");
         if blocks > before {
             info!(blocks, "block accepted by the pool");
         }
-        if self.until_blocks.is_some_and(|enough| blocks >= enough) {
-            info!(blocks, "enough blocks, stopping");
+        let enough = |done: u64, wanted: Option<u64>| wanted.is_some_and(|wanted| done >= wanted);
+        if enough(blocks, self.until_blocks) || enough(shares, self.until_shares) {
+            info!(blocks, shares, "enough, stopping");
             self.shutdown.stop().cancel();
         }
     }

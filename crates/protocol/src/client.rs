@@ -133,6 +133,7 @@ pub struct MiningClient {
     requests: Vec<ChannelRequest>,
     server_flags: u32,
     channels: BTreeMap<u32, Channel>,
+    refused: usize,
 }
 
 impl MiningClient {
@@ -142,6 +143,7 @@ impl MiningClient {
             requests,
             server_flags,
             channels: BTreeMap::new(),
+            refused: 0,
         }
     }
 
@@ -196,10 +198,17 @@ impl MiningClient {
                 let channel = Channel::extended(&success);
                 self.opened(success.request_id, channel, out);
             }
-            Mining::OpenMiningChannelError(error) => out.event(ClientEvent::OpenRefused {
-                request: error.request_id as usize,
-                code: error.error_code.as_utf8_or_hex(),
-            }),
+            Mining::OpenMiningChannelError(error) => {
+                out.event(ClientEvent::OpenRefused {
+                    request: error.request_id as usize,
+                    code: error.error_code.as_utf8_or_hex(),
+                });
+                self.refused += 1;
+                // Whoever dials again after a pause may find a server that has changed its mind.
+                if self.refused >= self.requests.len() && self.channels.is_empty() {
+                    out.close("the server opens none of the channels asked for");
+                }
+            }
             Mining::SubmitSharesSuccess(success) => out.event(ClientEvent::Accepted {
                 channel_id: success.channel_id,
                 count: success.new_submits_accepted_count,

@@ -133,6 +133,11 @@ pub fn encode_with(
     out[start..start + HEADER_LEN].copy_from_slice(&header.to_bytes());
 }
 
+/// An optional number as the protocol's option type.
+pub fn option(value: Option<u32>) -> binary_sv2::Sv2OptionOwned<u32> {
+    binary_sv2::Sv2OptionOwned::new(value)
+}
+
 /// A short text as the protocol's string type, cut at 255 bytes.
 pub fn text(value: &str) -> binary_sv2::Str0255Owned {
     let end = value.floor_char_boundary(255);

@@ -12,12 +12,13 @@ async fn both_kinds_of_channel_mine_until_enough_blocks_and_report() {
     let lab = site.open().await;
     let pool = lab.service("pool").unwrap().socket("mining").unwrap();
     let height = || site.json(&["status"])["height"].as_u64().unwrap();
-    for channel in ["standard", "extended"] {
+    for (channel, channels) in [("standard", "1"), ("extended", "3")] {
         let before = height();
         let device = Command::new(program("mining-device"))
             .args(["--pool-address", &pool.to_string()])
             .args(["--pool-public-key", &lab.secrets().authority_public_key])
             .args(["--user-identity", "visitor", "--channel", channel])
+            .args(["--channels", channels, "--cpu-percent", "90"])
             .args([
                 "--threads",
                 "2",

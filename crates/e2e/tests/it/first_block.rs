@@ -72,7 +72,13 @@ async fn mines_with(site: &Site, lab: &Lab, transactions: usize) {
     for hash in &hashes {
         let block = rpc.block(hash.parse().unwrap()).await.unwrap();
         assert_pays_the_lab(&block, lab);
-        included.extend(block.txdata.iter().skip(1).map(|tx| tx.compute_txid()));
+        included.extend(
+            block
+                .txdata
+                .iter()
+                .skip(1)
+                .map(bitcoin::Transaction::compute_txid),
+        );
     }
     waiting.sort();
     included.sort();

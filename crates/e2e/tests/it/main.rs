@@ -1,5 +1,7 @@
 //! One binary for all end-to-end tests.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod device;
 mod faults;
 mod first_block;

@@ -48,12 +48,31 @@ fn the_command_line_wins_and_zero_means_no_limit() {
     );
     let config = read(&text, &["--threads", "3", "--until-blocks", "0"]).unwrap();
     assert_eq!(
-        (config.threads, config.max_hashrate, config.until_blocks),
+        (
+            config.speed.threads,
+            config.speed.max_hashrate,
+            config.until_blocks
+        ),
         (3, None, None)
     );
     let config = read(&text, &["--max-hashrate", "1000"]).unwrap();
-    assert_eq!((config.threads, config.max_hashrate), (2, Some(1000.0)));
+    assert_eq!(
+        (config.speed.threads, config.speed.max_hashrate),
+        (2, Some(1000.0))
+    );
     assert_eq!(config.until_blocks, Some(7));
+}
+
+#[test]
+fn the_hash_rate_is_measured_unless_it_is_declared() {
+    // DEV-04
+    let measured = |multiplier| Nominal::Measured { multiplier };
+    assert_eq!(read(&good(), &[]).unwrap().nominal, measured(1.0));
+    let config = read(&good(), &["--nominal-hashrate-multiplier", "1000"]);
+    assert_eq!(config.unwrap().nominal, measured(1000.0));
+    let config = read(&good(), &["--nominal-hashrate", "5e12"]).unwrap();
+    assert_eq!(config.nominal, Nominal::Declared);
+    assert!((config.request.nominal_hash_rate / 5e12 - 1.0).abs() < 1e-6);
 }
 
 #[test]
@@ -80,6 +99,12 @@ fn wrong_values_are_named() {
         ("nominal_hashrate = -5.0", "nominal_hashrate"),
         ("kernel = \"abacus\"", "kernel"),
         ("max_hashrate = -1.0", "max_hashrate"),
+        ("channels = 0", "channels"),
+        ("cpu_percent = 101", "cpu_percent"),
+        (
+            "nominal_hashrate_multiplier = 0.0",
+            "nominal_hashrate_multiplier",
+        ),
     ];
     for (line, key) in cases {
         let problems = read(&format!("{}{line}\n", good()), &[]).unwrap_err();

@@ -58,7 +58,7 @@ impl Pace {
             return Step::Hash(wanted);
         };
         let rate = cap * SHARE_OF_CAP;
-        let free_at = self.free_at.unwrap_or(now).max(now - PIECE);
+        let free_at = self.free_at.unwrap_or(now).max(now);
         if free_at > now {
             return Step::Rest(free_at - now);
         }
@@ -67,8 +67,15 @@ impl Pace {
             .max(1.0);
         let count = wanted.min(piece as u32);
         let cost = Duration::from_secs_f64(f64::from(count) / rate);
-        self.free_at = Some(free_at.max(now) + cost);
+        self.free_at = Some(free_at + cost);
         Step::Hash(count)
+    }
+
+    /// So many of the nonces that were allowed were not tried after all.
+    pub(super) fn give_back(&mut self, count: u32) {
+        if let (Some(cap), Some(free_at)) = (self.max_hashrate, &mut self.free_at) {
+            *free_at -= Duration::from_secs_f64(f64::from(count) / (cap * SHARE_OF_CAP));
+        }
     }
 
     /// A share was found; whether it is to be sent. Of two found at the same moment by two
@@ -134,6 +141,18 @@ mod tests {
             let total: u64 = hashed.iter().map(|(_, count)| count).sum();
             assert!(total as f64 > 5.0 * cap * 0.85, "{total} of {cap}");
         }
+    }
+
+    #[test]
+    fn what_was_not_hashed_does_not_count() {
+        let mut pace = Pace::new(Some(1000.0), Duration::ZERO);
+        let now = Instant::now();
+        let Step::Hash(count) = pace.step(now, 1 << 20) else {
+            panic!("a fresh cap allows something");
+        };
+        assert!(matches!(pace.step(now, 1), Step::Rest(_)));
+        pace.give_back(count);
+        assert!(matches!(pace.step(now, 1), Step::Hash(1)));
     }
 
     #[test]

@@ -354,6 +354,21 @@ fn answers_are_reported_whatever_they_say() {
 }
 
 #[test]
+fn when_every_channel_is_refused_the_connection_is_over() {
+    // DEV-06
+    let mut play = Play::new(0);
+    for request_id in [0, 1] {
+        assert!(!play.out.is_closing());
+        let refusal = OpenMiningChannelErrorOwned {
+            request_id,
+            error_code: text("zzz"),
+        };
+        play.hear(MiningOwned::OpenMiningChannelError(refusal));
+    }
+    assert!(play.out.is_closing());
+}
+
+#[test]
 fn reconnect_ends_the_connection_with_the_new_address() {
     // CONN-15, DEV-25
     let mut play = Play::opened();

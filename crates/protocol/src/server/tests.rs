@@ -143,11 +143,13 @@ impl Miner {
     }
 
     fn blocks(&self) -> Vec<&Solution> {
-        let block = |event| match event {
-            &ServerEvent::Block { ref solution, .. } => Some(solution),
-            _ => None,
-        };
-        self.events.iter().filter_map(block).collect()
+        self.events
+            .iter()
+            .filter_map(|event| match event {
+                ServerEvent::Block { solution, .. } => Some(solution),
+                _ => None,
+            })
+            .collect()
     }
 }
 
@@ -239,7 +241,11 @@ impl Root {
         Self::Coinbase {
             prefix: job.coinbase_tx_prefix.to_owned_bytes(),
             suffix: job.coinbase_tx_suffix.to_owned_bytes(),
-            path: job.merkle_path.iter().map(|node| node.to_array()).collect(),
+            path: job
+                .merkle_path
+                .iter()
+                .map(stratum_core::binary_sv2::U256Owned::to_array)
+                .collect(),
         }
     }
 

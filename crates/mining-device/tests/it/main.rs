@@ -1,0 +1,6 @@
+//! The whole device against a pool that a test plays, well or badly.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod pool;
+mod scripts;

@@ -1,0 +1,318 @@
+use std::time::{Duration, Instant};
+
+use protocol::keys::AuthorityKey;
+use protocol::message::common::ReconnectOwned;
+use protocol::message::{CommonMessagesOwned, MiningOwned, mining, text};
+use protocol::server::VERSION_ROLLING_MASK;
+use protocol::target::Target;
+
+use crate::pool::{CHANNEL, Device, Link, MIN_NTIME, Pool, hash, success};
+
+const VERSION: u32 = 0x2000_0000;
+/// Slow enough that every share can be looked at, fast enough not to wait.
+const SHARES_PER_SECOND: f64 = 500.0;
+
+/// A pool with a device that has an open channel.
+async fn playing() -> (Pool, Device, Link) {
+    let mut pool = Pool::start(|_| 0).await;
+    let device = Device::start(&pool, SHARES_PER_SECOND);
+    let link = pool.opened().await;
+    (pool, device, link)
+}
+
+async fn end(pool: Pool, device: Device) {
+    device.stop().await;
+    pool.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_channel_is_asked_for_at_once() {
+    // DEV-01, 03
+    let mut pool = Pool::start(|_| 0).await;
+    let device = Device::start(&pool, SHARES_PER_SECOND);
+    let mut link = pool.connection().await;
+    link.open(Target::MAX).await;
+    assert!(device.since.elapsed() < Duration::from_secs(1));
+    end(pool, device).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_future_job_is_not_touched_until_its_tip_and_then_mined_at_once() {
+    // DEV-09, 10, 11, 13, 14
+    let (pool, device, mut link) = playing().await;
+    link.job(7, VERSION, None).await;
+    link.silence().await;
+    link.tip(7, 1).await;
+    for sequence_number in 0..50 {
+        let share = link.share().await;
+        assert_eq!((share.job_id, share.sequence_number), (7, sequence_number));
+        assert_eq!(share.channel_id, CHANNEL);
+        assert!(share.ntime >= MIN_NTIME && share.ntime <= MIN_NTIME + 10);
+    }
+    end(pool, device).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn shares_meet_the_target_of_their_job_and_a_new_target_waits_for_the_next() {
+    // DEV-13, 17
+    let mut pool = Pool::start(|_| 0).await;
+    let device = Device::start(&pool, 100_000.0);
+    let mut link = pool.connection().await;
+    let (easy, hard) = (
+        Target::one_in(50.0).unwrap(),
+        Target::one_in(5000.0).unwrap(),
+    );
+    link.open(easy).await;
+    link.job(7, VERSION, None).await;
+    link.tip(7, 1).await;
+    link.job(8, VERSION, None).await;
+    let harder = mining::SetTargetOwned {
+        channel_id: CHANNEL,
+        maximum_target: hard.to_le_bytes().into(),
+    };
+    link.say(MiningOwned::SetTarget(harder)).await;
+    let mut above_hard = 0;
+    for _ in 0..100 {
+        let share = link.share().await;
+        let hash = hash(&share, 1);
+        assert!(hash <= easy, "{share:?}");
+        above_hard += u32::from(hash > hard);
+    }
+    assert!(above_hard > 50);
+    link.tip(8, 2).await;
+    let mut share = link.share().await;
+    while share.job_id == 7 {
+        share = link.share().await;
+    }
+    for _ in 0..10 {
+        assert!(hash(&share, 2) <= hard, "{share:?}");
+        share = link.share().await;
+    }
+    end(pool, device).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_free_version_bits_change_and_none_on_a_pool_that_fixes_them() {
+    // DEV-08, 15
+    for version in [VERSION, 0x3fff_ffff] {
+        let (pool, device, mut link) = playing().await;
+        link.job(7, version, None).await;
+        link.tip(7, 1).await;
+        for _ in 0..20 {
+            let share = link.share().await;
+            assert_eq!((share.version ^ version) & !VERSION_ROLLING_MASK, 0);
+        }
+        end(pool, device).await;
+    }
+    let mut pool = Pool::start(|_| protocol::setup::REQUIRES_FIXED_VERSION).await;
+    let device = Device::start(&pool, SHARES_PER_SECOND);
+    let mut link = pool.opened().await;
+    link.job(7, VERSION, None).await;
+    link.tip(7, 1).await;
+    for _ in 0..20 {
+        assert_eq!(link.share().await.version, VERSION);
+    }
+    end(pool, device).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pool_that_wants_extended_channels_is_not_asked_for_a_standard_one() {
+    // DEV-08
+    let mut pool = Pool::start(|_| protocol::setup::REQUIRES_EXTENDED_CHANNELS).await;
+    let device = Device::start(&pool, SHARES_PER_SECOND);
+    for _ in 0..2 {
+        assert!(pool.connection().await.hear().await.is_none());
+    }
+    end(pool, device).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_to_unknown_requests_and_errors_of_any_code_do_no_harm() {
+    // DEV-05, 23, 24, 27, CONN-20
+    let mut pool = Pool::start(|_| 0).await;
+    let device = Device::start(&pool, SHARES_PER_SECOND);
+    let mut link = pool.connection().await;
+    link.say(success(4711, Target::MAX)).await;
+    link.open(Target::MAX).await;
+    link.say_raw(0x4abc, 1, &[0; 20]).await;
+    link.say_raw(0, 0x7f, &[0; 20]).await;
+    link.job(7, VERSION, None).await;
+    link.tip(7, 1).await;
+    for _ in 0..20 {
+        let share = link.share().await;
+        for error_code in ["stale-share", "zzz-unknown", ""] {
+            let error = mining::SubmitSharesErrorOwned {
+                channel_id: CHANNEL,
+                sequence_number: share.sequence_number,
+                error_code: text(error_code),
+            };
+            link.say(MiningOwned::SubmitSharesError(error)).await;
+        }
+    }
+    link.say(MiningOwned::SubmitSharesSuccess(
+        mining::SubmitSharesSuccess {
+            channel_id: 99,
+            last_sequence_number: u32::MAX,
+            new_submits_accepted_count: u32::MAX,
+            new_shares_sum: u64::MAX,
+        },
+    ))
+    .await;
+    link.share().await;
+    end(pool, device).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_device_tries_again_with_growing_pauses() {
+    // DEV-06
+    let mut pool = Pool::start(|_| 0).await;
+    let device = Device::start(&pool, SHARES_PER_SECOND);
+    let began = Instant::now();
+    for error_code in ["unknown-user", "zzz", "unknown-user", "zzz", "unknown-user"] {
+        let mut link = pool.connection().await;
+        link.hear().await.unwrap();
+        let refusal = mining::OpenMiningChannelErrorOwned {
+            request_id: 0,
+            error_code: text(error_code),
+        };
+        link.say(MiningOwned::OpenMiningChannelError(refusal)).await;
+        assert!(link.is_over().await);
+    }
+    // 20, 40, 80, 160 ms at least lie between five tries.
+    assert!(began.elapsed() > Duration::from_millis(300));
+    end(pool, device).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tip_for_an_unknown_job_ends_old_work_and_new_work_follows() {
+    // DEV-28
+    let (pool, device, mut link) = playing().await;
+    link.job(7, VERSION, None).await;
+    link.tip(7, 1).await;
+    link.share().await;
+    link.tip(999, 2).await;
+    // What was on its way may still come; then the next job is the only one.
+    link.job(8, VERSION, Some(MIN_NTIME)).await;
+    let mut share = link.share().await;
+    while share.job_id == 7 {
+        share = link.share().await;
+    }
+    assert_eq!(share.job_id, 8);
+    assert!(hash(&share, 2) <= Target::MAX);
+    end(pool, device).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_closed_channel_sends_nothing_more_and_the_device_comes_back() {
+    // DEV-22, 29
+    let (mut pool, device, mut link) = playing().await;
+    link.job(7, VERSION, None).await;
+    link.tip(7, 1).await;
+    link.share().await;
+    let close = mining::CloseChannelOwned {
+        channel_id: CHANNEL,
+        reason_code: text("bye"),
+    };
+    link.say(MiningOwned::CloseChannel(close)).await;
+    assert!(link.is_over().await);
+    let mut again = pool.opened().await;
+    again.job(9, VERSION, None).await;
+    again.tip(9, 3).await;
+    let share = again.share().await;
+    // Nothing of the dead session is replayed, and numbers begin anew.
+    assert_eq!((share.job_id, share.sequence_number), (9, 0));
+    end(pool, device).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reconnect_leads_to_the_other_address_but_never_to_another_authority() {
+    // CONN-15, 16, DEV-25
+    let (mut pool, device, mut link) = playing().await;
+    let mut other = Pool::with_authority(pool.authority.clone(), |_| 0).await;
+    link.say(reconnect_to(&other)).await;
+    let mut moved = other.opened().await;
+
+    let stranger = AuthorityKey::generate(&mut rand::thread_rng());
+    let rogue = Pool::with_authority(stranger, |_| 0).await;
+    moved.say(reconnect_to(&rogue)).await;
+    // Refused there, it returns to the address it was configured with.
+    let mut home = pool.opened().await;
+    home.job(7, VERSION, None).await;
+    home.tip(7, 1).await;
+    home.share().await;
+
+    home.say(CommonMessagesOwned::Reconnect(ReconnectOwned {
+        new_host: text(""),
+        new_port: 0,
+    }))
+    .await;
+    pool.opened().await;
+    end(pool, device).await;
+    other.stop().await;
+    rogue.stop().await;
+}
+
+fn reconnect_to(pool: &Pool) -> CommonMessagesOwned {
+    let (host, port) = pool.address.rsplit_once(':').unwrap();
+    CommonMessagesOwned::Reconnect(ReconnectOwned {
+        new_host: text(host),
+        new_port: port.parse().unwrap(),
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stopping_device_closes_its_channel_first() {
+    // DEV-21
+    let (pool, device, mut link) = playing().await;
+    let stopping = tokio::spawn(device.stop());
+    match link.hear().await {
+        Some(MiningOwned::CloseChannel(close)) => assert_eq!(close.channel_id, CHANNEL),
+        other => panic!("not a close: {other:?}"),
+    }
+    assert!(link.hear().await.is_none());
+    stopping.await.unwrap();
+    pool.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn garbage_ends_the_connection_and_not_the_device() {
+    // FRAME-11, 14: for each message the device takes, one that is cut short.
+    let mut pool = Pool::start(|_| 0).await;
+    let device = Device::start(&pool, SHARES_PER_SECOND);
+    for msg_type in [0x15, 0x1f, 0x20, 0x21] {
+        let mut link = pool.opened().await;
+        link.say_raw(0, msg_type, &[2, 0, 0, 0, 1]).await;
+        assert!(link.is_over().await, "type 0x{msg_type:02x}");
+    }
+    let mut link = pool.opened().await;
+    link.job(7, VERSION, None).await;
+    link.tip(7, 1).await;
+    link.share().await;
+    end(pool, device).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_rate_cap_holds_over_every_second() {
+    let (pool, device, mut link) = playing().await;
+    link.job(7, VERSION, None).await;
+    link.tip(7, 1).await;
+    // With the easiest target every hash is a share.
+    let mut times = Vec::new();
+    while times.len() < 1200 {
+        link.share().await;
+        times.push(Instant::now());
+    }
+    let second = Duration::from_secs(1);
+    for (i, from) in times.iter().enumerate() {
+        let within = times[i..]
+            .iter()
+            .take_while(|time| **time - *from < second)
+            .count();
+        // Shares may arrive a little closer together than they were found.
+        assert!(
+            within as f64 <= SHARES_PER_SECOND * 1.1,
+            "{within} shares in a second"
+        );
+    }
+    end(pool, device).await;
+}
