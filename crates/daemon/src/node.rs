@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-/// How long the node may take to answer.
+/// How long the node may take to answer, unless [`NodeRpc::with_limit`] says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Why a call gave no result.
@@ -57,6 +57,7 @@ pub struct NodeRpc {
     address: String,
     user: String,
     password: String,
+    limit: Duration,
 }
 
 #[derive(Deserialize)]
@@ -116,11 +117,24 @@ impl NodeRpc {
             // A proxy for the web has no business between us and our node.
             client: reqwest::Client::builder()
                 .no_proxy()
+                // Every call has its own connection. A kept one may be closed by the node just when
+                // it is used again, and a spare one holds up Bitcoin Core's shutdown for 30 s.
+                .pool_max_idle_per_host(0)
                 .build()
                 .expect("a client without TLS needs nothing that could be missing"),
             address: address.into(),
             user: user.into(),
             password: password.into(),
+            limit: TIMEOUT,
+        }
+    }
+
+    /// The same node, given this long to answer: less when it is asked often, more for calls that
+    /// wait inside the node.
+    pub fn with_limit(&self, limit: Duration) -> Self {
+        Self {
+            limit,
+            ..self.clone()
         }
     }
 
@@ -145,7 +159,7 @@ impl NodeRpc {
             .client
             .post(format!("http://{}/", self.address))
             .basic_auth(&self.user, Some(&self.password))
-            .timeout(TIMEOUT)
+            .timeout(self.limit)
             .json(&json!({ "jsonrpc": "1.0", "id": 0, "method": method, "params": params }))
             .send()
             .await

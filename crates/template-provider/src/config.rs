@@ -5,10 +5,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use daemon::config::Reader;
+use daemon::node::NodeRpc;
 use protocol::keys::{AuthorityKey, AuthorityPublicKey};
 
 use crate::source::Refresh;
 
+const IPC_SOCKET: &str = "node.ipc_socket";
+const RPC_ADDRESS: &str = "node.rpc_address";
+const RPC_USER: &str = "node.rpc_user";
+const RPC_PASSWORD: &str = "node.rpc_password";
 /// A Unix socket's address has room for so many bytes and a terminator.
 const MAX_SOCKET_PATH: usize = 107;
 /// Satoshis; a tenth of what a typical transaction pays.
@@ -29,10 +34,22 @@ pub struct Config {
     pub authority: AuthorityKey,
     /// How long a certificate is valid.
     pub cert_validity: Duration,
-    /// The node's IPC socket.
-    pub ipc_socket: PathBuf,
+    /// How the node is reached.
+    pub node: NodeAccess,
     /// When clients get a new template without a new tip.
     pub refresh: Refresh,
+}
+
+/// Where templates come from: `node.source`.
+#[derive(Debug, Clone)]
+pub enum NodeAccess {
+    /// `"ipc"`, the default.
+    Ipc {
+        /// The node's IPC socket.
+        socket: PathBuf,
+    },
+    /// `"rpc"`, for a node that has no IPC socket or is on another machine.
+    Rpc(NodeRpc),
 }
 
 impl Config {
@@ -56,25 +73,82 @@ impl Config {
             );
         }
         let min_interval = reader.or("min_interval", DEFAULT_MIN_INTERVAL);
-        let ipc_socket: PathBuf = reader.required("node.ipc_socket");
-        if ipc_socket.as_os_str().len() > MAX_SOCKET_PATH {
-            reader.problem(
-                "node.ipc_socket",
-                format!("a socket's path may have {MAX_SOCKET_PATH} bytes; use a shorter one"),
-            );
-        }
+        let node = node(reader);
         Some(Self {
             listen_address: listen_address?,
             monitoring_address: monitoring_address?,
             authority: authority?,
             cert_validity: Duration::from_secs(cert_validity),
-            ipc_socket,
+            node: node?,
             refresh: Refresh {
                 fee_threshold: Some(fee_threshold),
                 min_interval: Duration::from_secs(min_interval),
             },
         })
     }
+}
+
+/// How the node is reached. What belongs to the other way is reported, for it would do nothing.
+fn node(reader: &mut Reader) -> Option<NodeAccess> {
+    let source: String = reader.or("node.source", "ipc".to_owned());
+    match source.as_str() {
+        "ipc" => {
+            for key in [RPC_ADDRESS, RPC_USER, RPC_PASSWORD] {
+                refuse(reader, key, "rpc");
+            }
+            Some(ipc(reader))
+        }
+        "rpc" => {
+            refuse(reader, IPC_SOCKET, "ipc");
+            Some(rpc(reader))
+        }
+        other => {
+            reader.problem(
+                "node.source",
+                format!("{other:?} is neither \"ipc\" nor \"rpc\""),
+            );
+            // Whether these are right depends on the source.
+            for key in [IPC_SOCKET, RPC_ADDRESS, RPC_USER, RPC_PASSWORD] {
+                reader.or(key, String::new());
+            }
+            None
+        }
+    }
+}
+
+fn refuse(reader: &mut Reader, key: &str, source: &str) {
+    if reader.has(key) {
+        reader.or(key, String::new());
+        reader.problem(
+            key,
+            format!("only for node.source = \"{source}\"; set that, or leave this out"),
+        );
+    }
+}
+
+fn ipc(reader: &mut Reader) -> NodeAccess {
+    let socket: PathBuf = reader.required(IPC_SOCKET);
+    if socket.as_os_str().len() > MAX_SOCKET_PATH {
+        reader.problem(
+            IPC_SOCKET,
+            format!("a socket's path may have {MAX_SOCKET_PATH} bytes; use a shorter one"),
+        );
+    }
+    NodeAccess::Ipc { socket }
+}
+
+fn rpc(reader: &mut Reader) -> NodeAccess {
+    let address: String = reader.required(RPC_ADDRESS);
+    let has_port = |(host, port): (&str, &str)| !host.is_empty() && port.parse::<u16>().is_ok();
+    if !address.is_empty() && !address.rsplit_once(':').is_some_and(has_port) {
+        reader.problem(
+            RPC_ADDRESS,
+            format!("{address:?} is not host:port, such as 127.0.0.1:18443"),
+        );
+    }
+    let user: String = reader.required(RPC_USER);
+    let password: String = reader.required(RPC_PASSWORD);
+    NodeAccess::Rpc(NodeRpc::new(address, user, password))
 }
 
 /// Both halves of the key. The public one says nothing new, but whoever copies only one of the two

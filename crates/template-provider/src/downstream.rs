@@ -9,14 +9,13 @@ use tracing::{Instrument, debug, error, info, info_span, warn};
 
 use crate::core::{Event, TemplateServer};
 use crate::metrics::Metrics;
-use crate::source::ipc::Ipc;
-use crate::source::{Feed, Purpose, Refresh, Request, Verdict};
+use crate::source::{Feed, Purpose, Refresh, Request, Source, Verdict};
 
 /// What every client's task needs.
 #[derive(Clone, Debug)]
 pub struct Downstream {
     /// Opens the client's feed.
-    pub ipc: Ipc,
+    pub source: Source,
     /// When the feed makes a template without a new tip.
     pub refresh: Refresh,
     /// What is counted.
@@ -43,7 +42,7 @@ impl Downstream {
     }
 
     async fn converse(&self, connection: TcpConnection) {
-        let feed = match self.ipc.open(Purpose::Work(self.refresh)).await {
+        let feed = match self.source.open(Purpose::Work(self.refresh)).await {
             Ok(feed) => feed,
             Err(error) => return error!(%error, "client turned away"),
         };

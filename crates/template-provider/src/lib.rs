@@ -5,8 +5,8 @@
 //!                  one task per client
 //! TDP client ──── core::TemplateServer ──── Feed ──┐
 //!                                                  ├── source::ipc ──── bitcoin-node
-//! TDP client ──── core::TemplateServer ──── Feed ──┤   (one thread)
-//!                                                  │
+//! TDP client ──── core::TemplateServer ──── Feed ──┤   or source::rpc
+//!                                                  │   (one thread)
 //! /healthz ────── monitor ───────────────── Feed ──┘
 //! ```
 //!
@@ -16,7 +16,7 @@
 //! - [`monitor`] watches the node for the role itself, through a feed like any client's.
 //!
 //! Clients have nothing in common but the node: each has its own constraints, template ids and
-//! connection to the node, and none can hold another up.
+//! share of the source, and none can hold another up.
 
 pub mod config;
 pub mod core;
@@ -36,12 +36,12 @@ use daemon::shutdown::Shutdown;
 use protocol::setup::Offer;
 use stratum_core::common_messages_sv2::Protocol;
 
-pub use config::Config;
+pub use config::{Config, NodeAccess};
 use downstream::Downstream;
 use metrics::Metrics;
-use source::ipc::Ipc;
+use source::{ipc, rpc};
 
-/// Clients at once. Each costs the node three threads and the templates it has been sent.
+/// Clients at once. Each costs the node, over IPC, three threads and the templates it has been sent.
 const MAX_CLIENTS: u32 = 128;
 
 /// SV2 chapter 7 defines no flags.
@@ -72,7 +72,12 @@ impl Role for TemplateProvider {
     }
 
     async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
-        let (ipc, mut thread) = Ipc::start(config.ipc_socket).context("starting the IPC thread")?;
+        let started = match config.node {
+            NodeAccess::Ipc { socket } => ipc::start(socket),
+            NodeAccess::Rpc(node) => rpc::start(&node),
+        };
+        let (source, mut thread) =
+            started.context("starting the thread that speaks to the node")?;
         let limits = Limits {
             max_connections: MAX_CLIENTS,
             ..Limits::default()
@@ -86,7 +91,7 @@ impl Role for TemplateProvider {
         )
         .await?;
         let metrics = Metrics::default();
-        let view = monitor::start(&ipc, &metrics, &shutdown).await?;
+        let view = monitor::start(&source, &metrics, &shutdown).await?;
         let page = Page {
             role: Self::NAME,
             health: view.health.clone(),
@@ -99,7 +104,7 @@ impl Role for TemplateProvider {
         };
         http::serve(config.monitoring_address, page, &shutdown).await?;
         let downstream = Downstream {
-            ipc,
+            source,
             refresh: config.refresh,
             metrics,
             stop: shutdown.stop().clone(),

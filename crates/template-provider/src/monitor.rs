@@ -11,8 +11,7 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::metrics::Metrics;
-use crate::source::ipc::{Ipc, SourceEnded};
-use crate::source::{Event, Feed, Purpose};
+use crate::source::{Event, Feed, Purpose, Source, SourceEnded};
 
 /// How the node looks from here.
 #[derive(Clone, Debug)]
@@ -95,8 +94,12 @@ pub struct View {
 ///
 /// # Errors
 /// When the source has ended.
-pub async fn start(ipc: &Ipc, metrics: &Metrics, shutdown: &Shutdown) -> Result<View, SourceEnded> {
-    let feed = ipc.open(Purpose::Watch).await?;
+pub async fn start(
+    source: &Source,
+    metrics: &Metrics,
+    shutdown: &Shutdown,
+) -> Result<View, SourceEnded> {
+    let feed = source.open(Purpose::Watch).await?;
     let view = NodeView::Away {
         reason: "the node has not been reached yet".to_owned(),
     };

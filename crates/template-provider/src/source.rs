@@ -2,17 +2,25 @@
 //!
 //! A source opens one [`Feed`] per client, because every client has its own constraints and so its
 //! own templates. Nothing here does I/O: the types are the whole contract, and a source is whatever
-//! answers at the far end of a feed.
+//! answers at the far end of a feed. There are two, [`ipc`] and [`rpc`]; once started they cannot
+//! be told apart.
 
 pub mod ipc;
+mod merkle;
+mod pauses;
+pub mod rpc;
+mod thread;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bitcoin::BlockHash;
+use bitcoin::block::{Header, Version};
 use bitcoin::hashes::Hash;
+use bitcoin::{BlockHash, CompactTarget, TxMerkleNode, Txid};
 use tokio::sync::mpsc;
+
+pub use thread::{Source, SourceEnded, SourceThread};
 
 /// Weight of a whole block (BIP-0141).
 const MAX_BLOCK_WEIGHT: u64 = 4_000_000;
@@ -110,6 +118,19 @@ impl Template {
             && self.merkle_path == other.merkle_path
             && self.coinbase_tx_outputs == other.coinbase_tx_outputs
     }
+
+    /// The header of the block that this coinbase makes.
+    pub fn header(&self, coinbase: Txid, version: u32, time: u32, nonce: u32) -> Header {
+        let root = merkle::fold(coinbase.to_byte_array(), &self.merkle_path);
+        Header {
+            version: Version::from_consensus(version.cast_signed()),
+            prev_blockhash: self.prev_block(),
+            merkle_root: TxMerkleNode::from_byte_array(root),
+            time,
+            bits: CompactTarget::from_consensus(self.n_bits),
+            nonce,
+        }
+    }
 }
 
 /// What a feed is for.
@@ -130,6 +151,21 @@ pub struct Refresh {
     pub fee_threshold: Option<u64>,
     /// Shortest time between two templates of one tip.
     pub min_interval: Duration,
+}
+
+impl Refresh {
+    /// Whether a client gains anything from the next template, having had another for so long.
+    fn calls_for(self, next: &Template, current: &Template, age: Duration) -> bool {
+        if next.prev_hash != current.prev_hash || next.n_bits != current.n_bits {
+            return true;
+        }
+        let gain = next
+            .coinbase_tx_value_remaining
+            .saturating_sub(current.coinbase_tx_value_remaining);
+        self.fee_threshold
+            .is_some_and(|threshold| gain >= threshold)
+            && age >= self.min_interval
+    }
 }
 
 /// A solved template on its way to the node.

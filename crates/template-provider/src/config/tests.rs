@@ -34,7 +34,10 @@ fn least_configuration_has_defaults_for_the_rest() {
     );
     let config = read(&text).unwrap();
     assert_eq!(config.listen_address.port(), 8442);
-    assert_eq!(config.ipc_socket, PathBuf::from("/run/node.sock"));
+    let NodeAccess::Ipc { socket } = config.node else {
+        panic!("{config:?}");
+    };
+    assert_eq!(socket, PathBuf::from("/run/node.sock"));
     let refresh = Refresh {
         fee_threshold: Some(1_000),
         min_interval: Duration::from_secs(5),
@@ -93,4 +96,65 @@ fn path_too_long_for_a_socket_is_refused() {
     assert!(read(&text(107)).is_ok());
     let problems = read(&text(108)).unwrap_err();
     assert!(problems.lines()[0].contains("107"), "{problems}");
+}
+
+#[track_caller]
+fn check_node(section: &str, expected: &[&str]) {
+    let read = read(&format!("{}{}[node]\n{section}", addresses(), keys()));
+    let lines = read
+        .err()
+        .map_or(Vec::new(), |problems| problems.lines().to_vec());
+    assert_eq!(lines.len(), expected.len(), "{lines:?}");
+    for (line, expected) in lines.iter().zip(expected) {
+        assert!(line.starts_with(expected), "{line}");
+    }
+}
+
+#[test]
+fn source_rpc_wants_address_and_credentials_and_nothing_of_ipc() {
+    let address = "source = \"rpc\"\nrpc_address = \"127.0.0.1:18443\"\n";
+    let credentials = "rpc_user = \"lab\"\nrpc_password = \"secret\"\n";
+    check_node(&format!("{address}{credentials}"), &[]);
+    check_node(
+        "source = \"rpc\"\nipc_socket = \"/run/node.sock\"\n",
+        &[
+            "node.ipc_socket: only for node.source = \"ipc\"",
+            "node.rpc_address: missing",
+            "node.rpc_user: missing",
+            "node.rpc_password: missing",
+        ],
+    );
+    for wrong in ["localhost", ":18443", "127.0.0.1:rpc", "127.0.0.1:70000"] {
+        let section = format!("source = \"rpc\"\nrpc_address = \"{wrong}\"\n{credentials}");
+        check_node(&section, &["node.rpc_address: "]);
+    }
+}
+
+#[test]
+fn source_ipc_wants_a_socket_and_nothing_of_rpc() {
+    for source in ["", "source = \"ipc\"\n"] {
+        check_node(&format!("{source}ipc_socket = \"/run/node.sock\"\n"), &[]);
+        check_node(
+            &format!("{source}rpc_address = \"127.0.0.1:18443\"\nrpc_user = \"lab\"\n"),
+            &[
+                "node.rpc_address: only for node.source = \"rpc\"",
+                "node.rpc_user: only for node.source = \"rpc\"",
+                "node.ipc_socket: missing",
+            ],
+        );
+    }
+}
+
+#[test]
+fn source_of_another_name_is_the_only_problem_of_its_section() {
+    let section = "source = \"zmq\"\nipc_socket = \"/run/node.sock\"\nrpc_user = \"lab\"\n";
+    check_node(section, &["node.source: \"zmq\""]);
+}
+
+#[test]
+fn password_stays_out_of_what_is_logged() {
+    let section = "[node]\nsource = \"rpc\"\nrpc_address = \"127.0.0.1:18443\"\n\
+                   rpc_user = \"lab\"\nrpc_password = \"hidden\"\n";
+    let config = read(&format!("{}{}{section}", addresses(), keys())).unwrap();
+    assert!(!format!("{config:?}").contains("hidden"));
 }

@@ -1,9 +1,7 @@
 //! Judging a SubmitSolution as far as that needs no node (SV2 7.7).
 
-use bitcoin::block::{Header, Version};
 use bitcoin::consensus::deserialize;
-use bitcoin::hashes::{Hash, HashEngine, sha256d};
-use bitcoin::{BlockHash, CompactTarget, Target, Transaction, TxMerkleNode};
+use bitcoin::{BlockHash, Target, Transaction};
 use protocol::message::template::SubmitSolution;
 
 use crate::source::{Solution, Template};
@@ -70,14 +68,12 @@ pub(super) fn judge(
     let parsed: Transaction = deserialize(coinbase).map_err(|error| Refusal::Coinbase {
         problem: error.to_string(),
     })?;
-    let header = Header {
-        version: Version::from_consensus(version.cast_signed()),
-        prev_blockhash: BlockHash::from_byte_array(template.prev_hash),
-        merkle_root: merkle_root(&parsed, &template.merkle_path),
-        time: submitted.header_timestamp,
-        bits: CompactTarget::from_consensus(template.n_bits),
-        nonce: submitted.header_nonce,
-    };
+    let header = template.header(
+        parsed.compute_txid(),
+        version,
+        submitted.header_timestamp,
+        submitted.header_nonce,
+    );
     let block_hash = header.block_hash();
     // SV2 7.3: the target that was announced decides, not the one that nBits stands for.
     if !Target::from_le_bytes(template.target).is_met_by(block_hash) {
@@ -91,17 +87,4 @@ pub(super) fn judge(
         nonce: submitted.header_nonce,
         coinbase: coinbase.to_vec(),
     })
-}
-
-/// Folds the coinbase's txid with the path, deepest hash first; the coinbase is always on the left.
-fn merkle_root(coinbase: &Transaction, path: &[[u8; 32]]) -> TxMerkleNode {
-    let folded = path
-        .iter()
-        .fold(coinbase.compute_txid().to_byte_array(), |left, right| {
-            let mut engine = sha256d::Hash::engine();
-            engine.input(&left);
-            engine.input(right);
-            sha256d::Hash::from_engine(engine).to_byte_array()
-        });
-    TxMerkleNode::from_byte_array(folded)
 }

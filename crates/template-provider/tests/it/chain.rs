@@ -6,6 +6,7 @@ use bitcoin::consensus::encode::serialize_hex;
 use bitcoin::consensus::{Decodable, serialize};
 use bitcoin::hashes::{Hash, sha256d};
 use bitcoin::opcodes::OP_TRUE;
+use bitcoin::opcodes::all::OP_CHECKMULTISIG;
 use bitcoin::{
     Address, Amount, BlockHash, CompactTarget, Network, OutPoint, ScriptBuf, Sequence, Target,
     Transaction, TxIn, TxMerkleNode, TxOut, Txid, Witness, transaction,
@@ -45,12 +46,20 @@ fn to_anyone(value: Amount) -> TxOut {
     }
 }
 
+/// An output with signature operations of this cost, a multiple of 80.
+pub(crate) fn with_sigops(cost: usize) -> TxOut {
+    // BIP-0141: a bare multisig of unknown size counts as 20 operations of four each.
+    TxOut {
+        value: Amount::from_sat(10_000),
+        script_pubkey: ScriptBuf::from(vec![OP_CHECKMULTISIG.to_u8(); cost / 80]),
+    }
+}
+
 impl Node {
     /// Puts a segwit transaction into the mempool; it spends the coinbase at `height`.
     pub(crate) async fn spend_coinbase(&self, height: u32, fee: u64) {
         let (coin, reward) = self.coinbase_of(height).await;
-        let output = vec![to_anyone(reward - Amount::from_sat(fee))];
-        self.send(&spending(coin, output)).await;
+        self.spend((coin, reward), fee).await;
     }
 
     /// The same with so many bytes of data in a further output.
@@ -68,20 +77,45 @@ impl Node {
         self.send(&spending(coin, output)).await;
     }
 
-    /// Puts `count` transactions into the mempool that do not depend on each other; mines a block
-    /// for it.
-    pub(crate) async fn spend_fan_out(&self, height: u32, count: u32, fee: u64) {
+    /// Cuts the coinbase at `height` into this many coins; mines a block for it.
+    pub(crate) async fn fan_out(&self, height: u32, count: u32) -> Vec<(OutPoint, Amount)> {
         let (coin, reward) = self.coinbase_of(height).await;
         let each = (reward - Amount::from_sat(1_000_000)) / u64::from(count);
         let fan = spending(coin, vec![to_anyone(each); count as usize]);
         self.send(&fan).await;
         self.mine(1).await;
         let txid = fan.compute_txid();
-        for index in 0..count {
-            let output = vec![to_anyone(each - Amount::from_sat(fee))];
-            self.send(&spending(OutPoint::new(txid, index), output))
-                .await;
+        (0..count)
+            .map(|index| (OutPoint::new(txid, index), each))
+            .collect()
+    }
+
+    /// Puts a segwit transaction into the mempool; returns the coin it makes.
+    pub(crate) async fn spend(
+        &self,
+        (coin, value): (OutPoint, Amount),
+        fee: u64,
+    ) -> (OutPoint, Amount) {
+        let value = value - Amount::from_sat(fee);
+        let transaction = spending(coin, vec![to_anyone(value)]);
+        self.send(&transaction).await;
+        (OutPoint::new(transaction.compute_txid(), 0), value)
+    }
+
+    /// Puts `count` transactions into the mempool that do not depend on each other; mines a block
+    /// for it.
+    pub(crate) async fn spend_fan_out(&self, height: u32, count: u32, fee: u64) {
+        for coin in self.fan_out(height, count).await {
+            self.spend(coin, fee).await;
         }
+    }
+
+    /// Puts a transaction with signature operations of this cost into the mempool. The node wants
+    /// `-acceptnonstdtxn` for it, and takes no more than 16,000 in one.
+    pub(crate) async fn spend_coinbase_with_sigops(&self, height: u32, fee: u64, cost: usize) {
+        let (coin, reward) = self.coinbase_of(height).await;
+        let output = vec![to_anyone(reward - Amount::from_sat(fee)), with_sigops(cost)];
+        self.send(&spending(coin, output)).await;
     }
 
     async fn send(&self, transaction: &Transaction) {

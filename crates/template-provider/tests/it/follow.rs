@@ -7,11 +7,10 @@ use bitcoin::consensus::encode::serialize_hex;
 use bitcoin::hashes::Hash;
 use bitcoin::{Transaction, Txid};
 use serde_json::{Value, json};
-use template_provider::source::ipc::Ipc;
 use template_provider::source::{Constraints, Event, Refresh, Request, Template};
 
 use crate::chain::{coinbase, merkle_root, text};
-use crate::node::Node;
+use crate::node::{Kind, Node};
 use crate::watch::{EAGER, Received, SMALL, TIPS_ONLY, Watcher};
 
 /// The parts of the two that have to be equal.
@@ -78,22 +77,32 @@ fn check_merkle_path(template: &Template, expected: &Value) {
 
 // TPS-10 to 18
 #[tokio::test]
-async fn template_equals_getblocktemplate_with_none_to_five_transactions() {
-    let node = Node::with_blocks(120).await;
-    let mut watcher = Watcher::of(&node, EAGER).await;
-    let mut spent = 0;
-    for count in 0..=5_u32 {
-        let fees = u64::from(count) * 10_000;
-        for _ in 0..count {
-            spent += 1;
-            node.spend_coinbase(spent, 10_000).await;
+async fn templates_of_both_sources_equal_getblocktemplate_with_any_number_of_transactions() {
+    let node = Node::with_blocks(101).await;
+    let mut coins = node.fan_out(1, 2_015).await.into_iter();
+    let mut over_ipc = Watcher::of(&node, Kind::Ipc, TIPS_ONLY).await;
+    let mut over_rpc = Watcher::of(&node, Kind::Rpc, TIPS_ONLY).await;
+    over_ipc.template().await;
+    over_rpc.template().await;
+    for count in [0, 1, 2, 3, 4, 5, 2_000] {
+        for coin in coins.by_ref().take(count) {
+            node.spend(coin, 5_000).await;
         }
-        let mut received = watcher.template().await;
-        while received.template.coinbase_tx_value_remaining % 100_000 != fees {
-            received = watcher.template().await;
-        }
-        check_equal(&received, &node.block_template().await);
-        // The node keeps what it answered to getblocktemplate for a while unless the tip changes.
+        // A new tip that leaves the mempool as it is.
+        let tip = node.mine_nothing().await;
+        let (ipc, rpc) = (over_ipc.at(&tip).await, over_rpc.at(&tip).await);
+        let expected = node.block_template().await;
+        assert_eq!(expected["transactions"].as_array().unwrap().len(), count);
+        check_equal(&ipc, &expected);
+        check_equal(&rpc, &expected);
+        let transactions = over_ipc.transactions(ipc.key).await.unwrap();
+        assert_eq!(transactions.len(), count);
+        assert!(transactions == over_rpc.transactions(rpc.key).await.unwrap());
+        let timeless = |received: &Received| Template {
+            header_timestamp: 0,
+            ..Template::clone(&received.template)
+        };
+        assert_eq!(timeless(&ipc), timeless(&rpc));
         node.mine(1).await;
     }
 }
@@ -101,114 +110,134 @@ async fn template_equals_getblocktemplate_with_none_to_five_transactions() {
 // TPS-13
 #[tokio::test]
 async fn coinbase_prefix_is_the_minimal_push_of_the_height() {
-    let node = Node::start(&["-maxtipage=3153600000"]).await;
-    let mut watcher = Watcher::of(&node, TIPS_ONLY).await;
-    let mut height: u16 = 1;
-    loop {
-        let [low, high] = height.to_le_bytes();
-        let expected = match height {
-            1..=16 => vec![0x50 + low],
-            17..=127 => vec![1, low],
-            _ => vec![2, low, high],
-        };
-        assert_eq!(
-            watcher.template().await.template.coinbase_prefix,
-            expected,
-            "{height}"
-        );
-        if height == 257 {
-            break;
+    for kind in Kind::BOTH {
+        let node = Node::start(&["-maxtipage=3153600000"]).await;
+        let mut watcher = Watcher::of(&node, kind, TIPS_ONLY).await;
+        let mut height: u16 = 1;
+        loop {
+            let [low, high] = height.to_le_bytes();
+            let expected = match height {
+                1..=16 => vec![0x50 + low],
+                17..=127 => vec![1, low],
+                _ => vec![2, low, high],
+            };
+            assert_eq!(
+                watcher.template().await.template.coinbase_prefix,
+                expected,
+                "{height}"
+            );
+            if height == 257 {
+                break;
+            }
+            node.mine(1).await;
+            height += 1;
         }
-        node.mine(1).await;
-        height += 1;
     }
 }
 
 // TPS-08
 #[tokio::test]
 async fn every_new_tip_is_a_template_at_once() {
-    let node = Node::with_blocks(101).await;
-    // A long interval throttles only templates of one tip.
-    let refresh = Refresh {
-        fee_threshold: Some(1),
-        min_interval: Duration::from_secs(3600),
-    };
-    let mut watcher = Watcher::of(&node, refresh).await;
-    watcher.template().await;
-    for _ in 0..5 {
-        let tip = node.mine(1).await;
-        let mined = Instant::now();
-        assert_eq!(watcher.template().await.prev_hash(), tip);
-        assert!(mined.elapsed() < Duration::from_secs(1));
+    for kind in Kind::BOTH {
+        let node = Node::with_blocks(101).await;
+        // A long interval throttles only templates of one tip.
+        let refresh = Refresh {
+            fee_threshold: Some(1),
+            min_interval: Duration::from_secs(3600),
+        };
+        let mut watcher = Watcher::of(&node, kind, refresh).await;
+        watcher.template().await;
+        for _ in 0..5 {
+            let tip = node.mine(1).await;
+            let mined = Instant::now();
+            assert_eq!(watcher.template().await.prev_hash(), tip);
+            assert!(mined.elapsed() < Duration::from_secs(1));
+        }
     }
 }
 
 // TPS-35
 #[tokio::test]
 async fn reorganisation_is_a_template_on_the_new_tip() {
-    let node = Node::with_blocks(101).await;
-    let mut watcher = Watcher::of(&node, TIPS_ONLY).await;
-    let old = watcher.template().await.prev_hash();
-    node.rpc("invalidateblock", json!([old])).await;
-    let back = watcher.template().await.prev_hash();
-    assert_eq!(back, node.tip().await);
-    // To another address, or it could be the very same block.
-    node.rpc("generatetodescriptor", json!([1, "raw(51)#8lvh9jxk"]))
-        .await;
-    let rival = node.tip().await;
-    assert_ne!(rival, old);
-    assert_eq!(watcher.template().await.prev_hash(), rival);
+    for kind in Kind::BOTH {
+        let node = Node::with_blocks(101).await;
+        let mut watcher = Watcher::of(&node, kind, TIPS_ONLY).await;
+        let old = watcher.template().await.prev_hash();
+        node.rpc("invalidateblock", json!([old])).await;
+        let back = watcher.template().await.prev_hash();
+        assert_eq!(back, node.tip().await);
+        // To another address, or it could be the very same block.
+        node.rpc("generatetodescriptor", json!([1, "raw(51)#8lvh9jxk"]))
+            .await;
+        let rival = node.tip().await;
+        assert_ne!(rival, old);
+        assert_eq!(watcher.template().await.prev_hash(), rival);
+    }
 }
 
 // TPS-09
 #[tokio::test]
 async fn only_fees_above_the_threshold_make_a_template_of_the_same_tip() {
-    let node = Node::with_blocks(103).await;
-    let refresh = Refresh {
-        fee_threshold: Some(30_000),
-        min_interval: Duration::ZERO,
-    };
-    let mut watcher = Watcher::of(&node, refresh).await;
-    let first = watcher.template().await;
-    node.spend_coinbase(1, 20_000).await;
-    // The node looks at the fees once a second.
-    assert!(watcher.is_quiet(Duration::from_millis(2_500)).await);
-    node.spend_coinbase(2, 20_000).await;
-    let second = watcher.template().await;
-    assert_eq!(second.template.prev_hash, first.template.prev_hash);
-    assert_eq!(
-        second.template.coinbase_tx_value_remaining,
-        first.template.coinbase_tx_value_remaining + 40_000
-    );
+    for kind in Kind::BOTH {
+        let node = Node::with_blocks(103).await;
+        let refresh = Refresh {
+            fee_threshold: Some(30_000),
+            min_interval: Duration::ZERO,
+        };
+        let mut watcher = Watcher::of(&node, kind, refresh).await;
+        let first = watcher.template().await;
+        node.spend_coinbase(1, 20_000).await;
+        // The node looks at the fees once a second; over RPC it makes a template every six at most.
+        let looked = match kind {
+            Kind::Ipc => Duration::from_millis(2_500),
+            Kind::Rpc => Duration::from_millis(7_500),
+        };
+        assert!(watcher.is_quiet(looked).await);
+        node.spend_coinbase(2, 20_000).await;
+        let second = watcher.template().await;
+        assert_eq!(second.template.prev_hash, first.template.prev_hash);
+        assert_eq!(
+            second.template.coinbase_tx_value_remaining,
+            first.template.coinbase_tx_value_remaining + 40_000
+        );
+    }
 }
 
 // TPS-09
 #[tokio::test]
 async fn templates_of_one_tip_keep_the_interval() {
     let node = Node::with_blocks(102).await;
-    check_interval(&node).await;
+    check_interval(&node, Kind::Ipc, Duration::from_secs(3)).await;
+}
+
+// TPS-09: longer than the node's own interval.
+#[tokio::test]
+async fn templates_over_rpc_of_one_tip_keep_the_interval() {
+    let node = Node::with_blocks(102).await;
+    check_interval(&node, Kind::Rpc, Duration::from_secs(8)).await;
 }
 
 // TPS-09
 #[tokio::test]
 async fn templates_of_an_old_tip_keep_the_interval() {
-    check_interval(&node_with_old_tip().await).await;
+    let node = node_with_old_tip().await;
+    check_interval(&node, Kind::Ipc, Duration::from_secs(3)).await;
 }
 
-async fn check_interval(node: &Node) {
-    let min_interval = Duration::from_secs(3);
+async fn check_interval(node: &Node, kind: Kind, min_interval: Duration) {
     let refresh = Refresh {
         fee_threshold: Some(1),
         min_interval,
     };
-    let mut watcher = Watcher::of(node, refresh).await;
+    let mut watcher = Watcher::of(node, kind, refresh).await;
     watcher.template().await;
     let first = Instant::now();
     node.spend_coinbase(1, 20_000).await;
     watcher.template().await;
     let interval = first.elapsed();
-    assert!(interval > Duration::from_millis(2_900), "{interval:?}");
-    assert!(interval < Duration::from_millis(5_500), "{interval:?}");
+    // The first of the two may have been longer under way than the second.
+    let expected = min_interval.mul_f32(0.95)..min_interval + Duration::from_millis(2_500);
+    assert!(expected.contains(&interval), "{interval:?}");
 }
 
 /// Tips of a test chain that are older than 20 minutes make the node offer a template each second.
@@ -223,7 +252,7 @@ async fn node_with_old_tip() -> Node {
 async fn old_tip_alone_makes_no_further_templates() {
     let node = node_with_old_tip().await;
     for refresh in [TIPS_ONLY, EAGER] {
-        let mut watcher = Watcher::of(&node, refresh).await;
+        let mut watcher = Watcher::of(&node, Kind::Ipc, refresh).await;
         watcher.template().await;
         assert!(watcher.is_quiet(Duration::from_millis(2_500)).await);
     }
@@ -232,97 +261,107 @@ async fn old_tip_alone_makes_no_further_templates() {
 // TPS-19, TPS-22
 #[tokio::test]
 async fn other_constraints_bring_a_fresh_template_that_keeps_them() {
-    let node = Node::with_blocks(103).await;
-    node.spend_coinbase(1, 10_000).await;
-    let mut watcher = Watcher::of(&node, EAGER).await;
-    let first = watcher.template().await;
-    assert_eq!(
-        (first.constraints, first.template.merkle_path.len()),
-        (SMALL, 1)
-    );
-    // Room for nothing but the coinbase.
-    let whole_block = Constraints {
-        max_additional_size: 999_700,
-        max_additional_sigops: 0,
-    };
-    let asked = Instant::now();
-    watcher.constrain(whole_block).await;
-    let second = watcher.template().await;
-    assert!(asked.elapsed() < Duration::from_secs(1));
-    assert_eq!(second.constraints, whole_block);
-    assert!(second.template.merkle_path.is_empty());
-    assert!(second.key > first.key);
-    // The same ones again are a wish for a fresh template, too.
-    watcher.constrain(whole_block).await;
-    assert!(watcher.template().await.key > second.key);
+    for kind in Kind::BOTH {
+        let node = Node::with_blocks(103).await;
+        node.spend_coinbase(1, 10_000).await;
+        let mut watcher = Watcher::of(&node, kind, EAGER).await;
+        let first = watcher.template().await;
+        assert_eq!(
+            (first.constraints, first.template.merkle_path.len()),
+            (SMALL, 1)
+        );
+        // Room for nothing but the coinbase.
+        let whole_block = Constraints {
+            max_additional_size: 999_700,
+            max_additional_sigops: 0,
+        };
+        let asked = Instant::now();
+        watcher.constrain(whole_block).await;
+        let second = watcher.template().await;
+        assert!(asked.elapsed() < Duration::from_secs(1));
+        assert_eq!(second.constraints, whole_block);
+        assert!(second.template.merkle_path.is_empty());
+        assert!(second.key > first.key);
+        // The same ones again are a wish for a fresh template, too.
+        watcher.constrain(whole_block).await;
+        assert!(watcher.template().await.key > second.key);
+    }
 }
 
 // TPS-34
 #[tokio::test]
 async fn feeds_do_not_share_constraints() {
-    let node = Node::with_blocks(103).await;
-    node.spend_coinbase(1, 10_000).await;
-    let (ipc, _thread) = Ipc::start(node.socket()).unwrap();
-    let mut roomy = Watcher::on(&ipc, TIPS_ONLY).await;
-    let mut tight = Watcher::on(&ipc, TIPS_ONLY).await;
-    roomy.constrain(SMALL).await;
-    tight
-        .constrain(Constraints {
-            max_additional_size: 999_700,
-            max_additional_sigops: 0,
-        })
-        .await;
-    assert_eq!(roomy.template().await.template.merkle_path.len(), 1);
-    assert_eq!(tight.template().await.template.merkle_path.len(), 0);
-    let tip = node.mine(1).await;
-    assert_eq!(roomy.template().await.prev_hash(), tip);
-    assert_eq!(tight.template().await.prev_hash(), tip);
+    for kind in Kind::BOTH {
+        let node = Node::with_blocks(103).await;
+        node.spend_coinbase(1, 10_000).await;
+        let (source, _thread) = kind.start(&node);
+        let mut roomy = Watcher::on(&source, TIPS_ONLY).await;
+        let mut tight = Watcher::on(&source, TIPS_ONLY).await;
+        roomy.constrain(SMALL).await;
+        tight
+            .constrain(Constraints {
+                max_additional_size: 999_700,
+                max_additional_sigops: 0,
+            })
+            .await;
+        assert_eq!(roomy.template().await.template.merkle_path.len(), 1);
+        assert_eq!(tight.template().await.template.merkle_path.len(), 0);
+        let tip = node.mine(1).await;
+        assert_eq!(roomy.template().await.prev_hash(), tip);
+        assert_eq!(tight.template().await.prev_hash(), tip);
+    }
 }
 
 // TPS-24
 #[tokio::test]
 async fn transaction_data_are_the_blocks_transactions_without_the_coinbase() {
-    let node = Node::with_blocks(106).await;
-    for height in 1..=3 {
-        node.spend_coinbase(height, 10_000).await;
+    for kind in Kind::BOTH {
+        let node = Node::with_blocks(106).await;
+        for height in 1..=3 {
+            node.spend_coinbase(height, 10_000).await;
+        }
+        let mut watcher = Watcher::of(&node, kind, TIPS_ONLY).await;
+        let received = watcher.template().await;
+        let transactions = watcher.transactions(received.key).await.unwrap();
+        let expected = node.block_template().await;
+        let expected = expected["transactions"].as_array().unwrap();
+        assert_eq!(transactions.len(), 3);
+        for (transaction, expected) in transactions.iter().zip(expected) {
+            let parsed: Transaction = deserialize(transaction).unwrap();
+            assert_eq!(serialize_hex(&parsed), text(&expected["data"]));
+            assert_eq!(parsed.compute_wtxid().to_string(), text(&expected["hash"]));
+        }
+        // An older template keeps its own until it is released.
+        node.mine(1).await;
+        watcher.template().await;
+        assert_eq!(
+            watcher.transactions(received.key).await.unwrap(),
+            transactions
+        );
+        watcher.request(Request::Release(vec![received.key])).await;
+        watcher.transactions(received.key).await.unwrap_err();
     }
-    let mut watcher = Watcher::of(&node, TIPS_ONLY).await;
-    let received = watcher.template().await;
-    let transactions = watcher.transactions(received.key).await.unwrap();
-    let expected = node.block_template().await;
-    let expected = expected["transactions"].as_array().unwrap();
-    assert_eq!(transactions.len(), 3);
-    for (transaction, expected) in transactions.iter().zip(expected) {
-        let parsed: Transaction = deserialize(transaction).unwrap();
-        assert_eq!(serialize_hex(&parsed), text(&expected["data"]));
-        assert_eq!(parsed.compute_wtxid().to_string(), text(&expected["hash"]));
-    }
-    // An older template keeps its own until it is released.
-    node.mine(1).await;
-    watcher.template().await;
-    assert_eq!(
-        watcher.transactions(received.key).await.unwrap(),
-        transactions
-    );
-    watcher.request(Request::Release(vec![received.key])).await;
-    watcher.transactions(received.key).await.unwrap_err();
 }
 
 #[tokio::test]
 async fn feed_without_constraints_is_quiet() {
-    let node = Node::with_blocks(1).await;
-    let (ipc, _thread) = Ipc::start(node.socket()).unwrap();
-    let mut watcher = Watcher::on(&ipc, EAGER).await;
-    assert!(watcher.is_quiet(Duration::from_millis(300)).await);
+    for kind in Kind::BOTH {
+        let node = Node::with_blocks(1).await;
+        let (source, _thread) = kind.start(&node);
+        let mut watcher = Watcher::on(&source, EAGER).await;
+        assert!(watcher.is_quiet(Duration::from_millis(300)).await);
+    }
 }
 
 #[tokio::test]
 async fn node_that_downloads_the_chain_is_waited_for() {
-    // An old tip counts as an unfinished download.
-    let node = Node::start(&[]).await;
-    let mut watcher = Watcher::of(&node, TIPS_ONLY).await;
-    assert!(matches!(watcher.event().await, Event::NodeBack));
-    assert!(matches!(watcher.event().await, Event::NodeSyncing));
-    let tip = node.mine(1).await;
-    assert_eq!(watcher.template().await.prev_hash(), tip);
+    for kind in Kind::BOTH {
+        // An old tip counts as an unfinished download.
+        let node = Node::start(&[]).await;
+        let mut watcher = Watcher::of(&node, kind, TIPS_ONLY).await;
+        assert!(matches!(watcher.event().await, Event::NodeBack));
+        assert!(matches!(watcher.event().await, Event::NodeSyncing));
+        let tip = node.mine(1).await;
+        assert_eq!(watcher.template().await.prev_hash(), tip);
+    }
 }

@@ -11,6 +11,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use template_provider::source::{Source, SourceThread, ipc, rpc};
 
 /// How long anything a test waits for may take.
 pub(crate) const LIMIT: Duration = Duration::from_secs(20);
@@ -18,10 +19,32 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 /// Keeps an old chain from being taken for one that is still downloaded.
 const ANY_AGE: &str = "-maxtipage=3153600000";
 
+/// A source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Ipc,
+    Rpc,
+}
+
+impl Kind {
+    pub(crate) const BOTH: [Self; 2] = [Self::Ipc, Self::Rpc];
+
+    pub(crate) fn start(self, node: &Node) -> (Source, SourceThread) {
+        // Names the source of a test that fails.
+        println!("{self:?}");
+        match self {
+            Self::Ipc => ipc::start(node.socket()),
+            Self::Rpc => rpc::start(&node.rpc),
+        }
+        .unwrap()
+    }
+}
+
 pub(crate) struct Node {
     pub(crate) directory: TempDir,
     arguments: Vec<String>,
     process: Option<Child>,
+    port: u16,
     rpc: NodeRpc,
 }
 
@@ -43,6 +66,7 @@ impl Node {
             directory: TempDir::new().unwrap(),
             arguments: arguments.iter().map(ToString::to_string).collect(),
             process: None,
+            port,
             rpc: NodeRpc::new(format!("127.0.0.1:{port}"), "test", "test"),
         };
         fs::write(
@@ -89,6 +113,23 @@ impl Node {
         self.directory.path().join("node.sock")
     }
 
+    /// The node, for somebody else.
+    pub(crate) fn rpc_as(&self, user: &str, password: &str) -> NodeRpc {
+        NodeRpc::new(format!("127.0.0.1:{}", self.port), user, password)
+    }
+
+    /// The `[node]` section of a template provider's configuration.
+    pub(crate) fn access(&self, kind: Kind) -> String {
+        match kind {
+            Kind::Ipc => format!("ipc_socket = {:?}\n", self.socket()),
+            Kind::Rpc => format!(
+                "source = \"rpc\"\nrpc_address = \"127.0.0.1:{}\"\nrpc_user = \"test\"\n\
+                 rpc_password = \"test\"\n",
+                self.port
+            ),
+        }
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         let process = self.process.as_ref().unwrap();
         kill(Pid::from_raw(process.id().try_into().unwrap()), signal).unwrap();
@@ -130,12 +171,25 @@ impl Node {
         self.tip().await
     }
 
+    /// Mines a block without transactions, whatever the mempool holds; returns its hash.
+    pub(crate) async fn mine_nothing(&self) -> String {
+        let address = crate::chain::address();
+        self.rpc("generateblock", json!([address.to_string(), []]))
+            .await;
+        self.tip().await
+    }
+
     pub(crate) async fn tip(&self) -> String {
         self.rpc("getbestblockhash", json!([]))
             .await
             .as_str()
             .unwrap()
             .to_owned()
+    }
+
+    pub(crate) async fn height(&self) -> u32 {
+        let height = self.rpc("getblockcount", json!([])).await;
+        height.as_u64().unwrap().try_into().unwrap()
     }
 
     pub(crate) async fn block_template(&self) -> Value {

@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::fs;
 use std::io::Read;
 use std::net::TcpListener;
-use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -29,7 +28,7 @@ use template_provider::source::{Solution, Template};
 use tokio::time::timeout;
 
 use crate::chain;
-use crate::node::LIMIT;
+use crate::node::{Kind, LIMIT, Node};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_template-provider");
 
@@ -51,11 +50,12 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    pub(crate) fn start(socket: &Path) -> Self {
-        Self::start_on(socket, free_port())
+    pub(crate) fn start(node: &Node, kind: Kind) -> Self {
+        println!("{kind:?}");
+        Self::start_on(&node.access(kind), free_port())
     }
 
-    pub(crate) fn start_on(socket: &Path, port: u16) -> Self {
+    pub(crate) fn start_on(access: &str, port: u16) -> Self {
         let directory = TempDir::new().unwrap();
         let authority = AuthorityKey::generate(&mut rand::thread_rng());
         let monitoring_port = free_port();
@@ -64,10 +64,9 @@ impl Program {
              monitoring_address = \"127.0.0.1:{monitoring_port}\"\n\
              authority_public_key = \"{}\"\nauthority_secret_key = \"{}\"\n\
              cert_validity_sec = 3600\nfee_threshold = 1\nmin_interval = 0\n\
-             [node]\nipc_socket = {:?}\n",
+             [node]\n{access}",
             authority.public_text(),
             authority.secret_text(),
-            socket.to_str().unwrap(),
         );
         fs::write(directory.path().join("config.toml"), config).unwrap();
         let process = Command::new(PROGRAM)
@@ -119,6 +118,20 @@ impl Program {
         let mut text = String::new();
         stream.read_to_string(&mut text).unwrap();
         text
+    }
+
+    /// Waits until the metrics hold this line; a verdict may come after the work that follows it.
+    #[track_caller]
+    pub(crate) fn wait_for_metric(&self, line: &str) {
+        let deadline = Instant::now() + LIMIT;
+        loop {
+            let metrics = self.get("/metrics");
+            if metrics.lines().any(|seen| seen == line) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "no {line} in {metrics}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     pub(crate) fn signal(&self, signal: Signal) {

@@ -9,7 +9,7 @@ use serde_json::json;
 use template_provider::source::Solution;
 
 use crate::chain::merkle_root;
-use crate::node::Node;
+use crate::node::{Kind, Node};
 use crate::program::{Client, Program, Work};
 
 /// A client with work on the node's tip.
@@ -23,33 +23,31 @@ async fn at_work(program: &Program) -> (Client, Work) {
 // TPS-03, TPS-04, TPS-05, TPS-28
 #[tokio::test]
 async fn client_mines_a_block_and_gets_the_next_work() {
-    let node = Node::with_blocks(101).await;
-    let program = Program::start(&node.socket());
-    let mut client = program.client().await;
-    assert!(client.is_quiet(Duration::from_millis(500)).await);
-    client.constrain(100).await;
-    let mut tip = node.tip().await;
-    for _ in 0..5 {
-        let work = client.work().await;
-        assert_eq!(work.prev_hash(), tip);
-        let solution = work.solve();
-        tip = solution.block_hash.to_string();
-        client.submit(work.template_id(), solution).await;
+    for kind in Kind::BOTH {
+        let node = Node::with_blocks(101).await;
+        let program = Program::start(&node, kind);
+        let mut client = program.client().await;
+        assert!(client.is_quiet(Duration::from_millis(500)).await);
+        client.constrain(100).await;
+        let mut tip = node.tip().await;
+        for _ in 0..5 {
+            let work = client.work().await;
+            assert_eq!(work.prev_hash(), tip);
+            let solution = work.solve();
+            tip = solution.block_hash.to_string();
+            client.submit(work.template_id(), solution).await;
+        }
+        assert_eq!(client.work().await.prev_hash(), tip);
+        assert_eq!(node.tip().await, tip);
+        program.wait_for_metric("sv2_tdp_solutions_total{verdict=\"accepted\"} 5");
     }
-    assert_eq!(client.work().await.prev_hash(), tip);
-    assert_eq!(node.tip().await, tip);
-    assert!(
-        program
-            .get("/metrics")
-            .contains("sv2_tdp_solutions_total{verdict=\"accepted\"} 5")
-    );
 }
 
 // TPS-30
 #[tokio::test]
 async fn rolled_versions_are_accepted() {
     let node = Node::with_blocks(101).await;
-    let program = Program::start(&node.socket());
+    let program = Program::start(&node, Kind::Ipc);
     let (mut client, mut work) = at_work(&program).await;
     for flipped in [0x0000_2000, 0x0000_0020] {
         work.new.version ^= flipped;
@@ -65,7 +63,7 @@ async fn rolled_versions_are_accepted() {
 #[tokio::test]
 async fn bad_solutions_get_no_answer_and_do_no_harm() {
     let node = Node::with_blocks(101).await;
-    let program = Program::start(&node.socket());
+    let program = Program::start(&node, Kind::Ipc);
     let (mut client, work) = at_work(&program).await;
     let good = work.solve();
     let mut garbage = good.clone();
@@ -104,54 +102,56 @@ async fn bad_solutions_get_no_answer_and_do_no_harm() {
 // TPS-24, TPS-25, TPS-33: more than four noise blocks.
 #[tokio::test]
 async fn transactions_of_a_large_template_arrive_whole() {
-    let node = Node::with_blocks(102).await;
-    node.spend_fan_out(1, 2_000, 5_000).await;
-    let program = Program::start(&node.socket());
-    let (mut client, work) = at_work(&program).await;
-    let transactions = client.transactions(work.template_id()).await.unwrap();
-    assert_eq!(transactions.len(), 2_000);
-    let mut hashes: Vec<_> = transactions
-        .iter()
-        .map(|bytes| {
-            deserialize::<Transaction>(bytes)
-                .unwrap()
-                .compute_txid()
-                .to_raw_hash()
-        })
-        .collect();
-    let coinbase: Transaction = deserialize(&work.solve().coinbase).unwrap();
-    hashes.insert(0, coinbase.compute_txid().to_raw_hash());
-    let path: Vec<_> = work
-        .new
-        .merkle_path
-        .iter()
-        .map(|hash| *hash.as_array())
-        .collect();
-    assert_eq!(
-        merkle_root(coinbase.compute_txid(), &path).to_raw_hash(),
-        bitcoin::merkle_tree::calculate_root(hashes.into_iter()).unwrap()
-    );
-    assert_eq!(
-        client.transactions(1 << 63).await.unwrap_err(),
-        "template-id-not-found"
-    );
+    for kind in Kind::BOTH {
+        let node = Node::with_blocks(102).await;
+        node.spend_fan_out(1, 2_000, 5_000).await;
+        let program = Program::start(&node, kind);
+        let (mut client, work) = at_work(&program).await;
+        let transactions = client.transactions(work.template_id()).await.unwrap();
+        assert_eq!(transactions.len(), 2_000);
+        let mut hashes: Vec<_> = transactions
+            .iter()
+            .map(|bytes| {
+                deserialize::<Transaction>(bytes)
+                    .unwrap()
+                    .compute_txid()
+                    .to_raw_hash()
+            })
+            .collect();
+        let coinbase: Transaction = deserialize(&work.solve().coinbase).unwrap();
+        hashes.insert(0, coinbase.compute_txid().to_raw_hash());
+        let path: Vec<_> = work
+            .new
+            .merkle_path
+            .iter()
+            .map(|hash| *hash.as_array())
+            .collect();
+        assert_eq!(
+            merkle_root(coinbase.compute_txid(), &path).to_raw_hash(),
+            bitcoin::merkle_tree::calculate_root(hashes.into_iter()).unwrap()
+        );
+        assert_eq!(
+            client.transactions(1 << 63).await.unwrap_err(),
+            "template-id-not-found"
+        );
 
-    let solution = work.solve();
-    let tip = solution.block_hash.to_string();
-    client.submit(work.template_id(), solution).await;
-    assert_eq!(client.work().await.prev_hash(), tip);
-    // Within the grace the old template's transactions are still there.
-    assert_eq!(
-        client.transactions(work.template_id()).await.unwrap().len(),
-        2_000
-    );
+        let solution = work.solve();
+        let tip = solution.block_hash.to_string();
+        client.submit(work.template_id(), solution).await;
+        assert_eq!(client.work().await.prev_hash(), tip);
+        // Within the grace the old template's transactions are still there.
+        assert_eq!(
+            client.transactions(work.template_id()).await.unwrap().len(),
+            2_000
+        );
+    }
 }
 
 // TPS-09
 #[tokio::test]
 async fn higher_fees_are_a_template_for_now() {
     let node = Node::with_blocks(102).await;
-    let program = Program::start(&node.socket());
+    let program = Program::start(&node, Kind::Ipc);
     let (mut client, first) = at_work(&program).await;
     node.spend_coinbase(1, 10_000).await;
     let second = client.work().await;
@@ -167,7 +167,7 @@ async fn higher_fees_are_a_template_for_now() {
 async fn clients_have_their_own_limits_and_ids_and_all_see_a_new_tip() {
     let node = Node::with_blocks(102).await;
     node.spend_coinbase(1, 10_000).await;
-    let program = Program::start(&node.socket());
+    let program = Program::start(&node, Kind::Ipc);
     let (mut roomy, first) = at_work(&program).await;
     node.mine(1).await;
     node.spend_coinbase(2, 10_000).await;
@@ -192,23 +192,25 @@ async fn clients_have_their_own_limits_and_ids_and_all_see_a_new_tip() {
 // TPS-22, TPS-23
 #[tokio::test]
 async fn impossible_constraints_cost_a_client_its_connection_and_others_nothing() {
-    let node = Node::with_blocks(101).await;
-    let program = Program::start(&node.socket());
-    let (mut bystander, _) = at_work(&program).await;
-    let (mut client, _) = at_work(&program).await;
-    client.constrain(200).await;
-    assert!(client.work().await.set.is_none());
-    client.constrain(u32::MAX).await;
-    assert!(client.receive().await.is_err());
-    let tip = node.mine(1).await;
-    assert_eq!(bystander.work().await.prev_hash(), tip);
+    for kind in Kind::BOTH {
+        let node = Node::with_blocks(101).await;
+        let program = Program::start(&node, kind);
+        let (mut bystander, _) = at_work(&program).await;
+        let (mut client, _) = at_work(&program).await;
+        client.constrain(200).await;
+        assert!(client.work().await.set.is_none());
+        client.constrain(u32::MAX).await;
+        assert!(client.receive().await.is_err());
+        let tip = node.mine(1).await;
+        assert_eq!(bystander.work().await.prev_hash(), tip);
+    }
 }
 
 // TPS-02, CONN-06
 #[tokio::test]
 async fn flags_are_refused_because_none_are_defined() {
     let node = Node::with_blocks(101).await;
-    let program = Program::start(&node.socket());
+    let program = Program::start(&node, Kind::Ipc);
     let Err(refusal) = program.client_with_flags(1).await else {
         panic!("accepted");
     };
@@ -218,98 +220,104 @@ async fn flags_are_refused_because_none_are_defined() {
 // TPS-37
 #[tokio::test]
 async fn clients_stay_connected_while_the_node_is_killed_paused_and_restarted() {
-    let mut node = Node::with_blocks(101).await;
-    // What a killed node has not written down is gone.
-    node.stop().await;
-    node.spawn();
-    node.wait_for_rpc().await;
-    let program = Program::start(&node.socket());
-    let (mut one, first) = at_work(&program).await;
-    let (mut two, _) = at_work(&program).await;
-    program.wait_for_health(0);
+    for kind in Kind::BOTH {
+        let mut node = Node::with_blocks(101).await;
+        // What a killed node has not written down is gone.
+        node.stop().await;
+        node.spawn();
+        node.wait_for_rpc().await;
+        let program = Program::start(&node, kind);
+        let (mut one, first) = at_work(&program).await;
+        let (mut two, _) = at_work(&program).await;
+        program.wait_for_health(0);
 
-    node.kill();
-    let reason = program.wait_for_health(1);
-    assert!(reason.contains("\"ready\":false"), "{reason}");
-    node.spawn();
-    let again = one.work().await;
-    assert!(again.set.is_none(), "the tip is the same");
-    two.work().await;
-    program.wait_for_health(0);
+        node.kill();
+        let reason = program.wait_for_health(1);
+        assert!(reason.contains("\"ready\":false"), "{reason}");
+        node.spawn();
+        let again = one.work().await;
+        assert!(again.set.is_none(), "the tip is the same");
+        two.work().await;
+        program.wait_for_health(0);
 
-    // The block found for the template of before the restart is not lost.
-    let solution = first.solve();
-    let tip = solution.block_hash.to_string();
-    one.submit(first.template_id(), solution).await;
-    assert_eq!(one.work().await.prev_hash(), tip);
-    assert_eq!(two.work().await.prev_hash(), tip);
+        // The block found for the template of before the restart is not lost.
+        let solution = first.solve();
+        let tip = solution.block_hash.to_string();
+        one.submit(first.template_id(), solution).await;
+        assert_eq!(one.work().await.prev_hash(), tip);
+        assert_eq!(two.work().await.prev_hash(), tip);
 
-    node.signal(Signal::SIGSTOP);
-    assert!(one.is_quiet(Duration::from_millis(500)).await);
-    node.signal(Signal::SIGCONT);
-    let tip = node.mine(1).await;
-    assert_eq!(one.work().await.prev_hash(), tip);
-    assert_eq!(two.work().await.prev_hash(), tip);
+        node.signal(Signal::SIGSTOP);
+        assert!(one.is_quiet(Duration::from_millis(500)).await);
+        node.signal(Signal::SIGCONT);
+        let tip = node.mine(1).await;
+        assert_eq!(one.work().await.prev_hash(), tip);
+        assert_eq!(two.work().await.prev_hash(), tip);
+    }
 }
 
 #[tokio::test]
 async fn program_is_ready_when_the_node_has_made_a_template() {
-    let mut node = Node::with_blocks(101).await;
-    node.stop().await;
-    let program = Program::start(&node.socket());
-    let reason = program.wait_for_health(1);
-    assert!(reason.contains("node"), "{reason}");
-    // Clients may come before the node.
-    let mut client = program.client().await;
-    client.constrain(100).await;
-    assert!(client.is_quiet(Duration::from_millis(300)).await);
-    node.spawn();
-    client.work().await;
-    program.wait_for_health(0);
-    node.wait_for_rpc().await;
-    let status = program.get("/api/v1/status");
-    let (_, body) = status.split_once("\r\n\r\n").unwrap();
-    let status: serde_json::Value = serde_json::from_str(body).unwrap();
-    assert_eq!(status["clients"], 1);
-    assert_eq!(status["node"]["tip"], json!(node.tip().await));
-    assert_eq!(status["node"]["height"], 101);
+    for kind in Kind::BOTH {
+        let mut node = Node::with_blocks(101).await;
+        node.stop().await;
+        let program = Program::start(&node, kind);
+        let reason = program.wait_for_health(1);
+        assert!(reason.contains("node"), "{reason}");
+        // Clients may come before the node.
+        let mut client = program.client().await;
+        client.constrain(100).await;
+        assert!(client.is_quiet(Duration::from_millis(300)).await);
+        node.spawn();
+        client.work().await;
+        program.wait_for_health(0);
+        node.wait_for_rpc().await;
+        let status = program.get("/api/v1/status");
+        let (_, body) = status.split_once("\r\n\r\n").unwrap();
+        let status: serde_json::Value = serde_json::from_str(body).unwrap();
+        assert_eq!(status["clients"], 1);
+        assert_eq!(status["node"]["tip"], json!(node.tip().await));
+        assert_eq!(status["node"]["height"], 101);
+    }
 }
 
 #[tokio::test]
 async fn signal_ends_the_program_cleanly_whatever_its_neighbours_do() {
-    for (paused, signal) in [(false, Signal::SIGTERM), (true, Signal::SIGINT)] {
-        let node = Node::with_blocks(101).await;
-        let mut program = Program::start(&node.socket());
-        let (mut client, _) = at_work(&program).await;
-        if paused {
-            node.signal(Signal::SIGSTOP);
+    for kind in Kind::BOTH {
+        for (paused, signal) in [(false, Signal::SIGTERM), (true, Signal::SIGINT)] {
+            let node = Node::with_blocks(101).await;
+            let mut program = Program::start(&node, kind);
+            let (mut client, _) = at_work(&program).await;
+            if paused {
+                node.signal(Signal::SIGSTOP);
+            }
+            let told = Instant::now();
+            program.signal(signal);
+            assert!(client.receive().await.is_err());
+            let (status, log) = program.end();
+            assert!(status.success(), "{log}");
+            assert!(
+                told.elapsed() < Duration::from_secs(5),
+                "{:?}\n{log}",
+                told.elapsed()
+            );
+            if paused {
+                node.signal(Signal::SIGCONT);
+            }
+            node.mine(1).await;
         }
-        let told = Instant::now();
-        program.signal(signal);
-        assert!(client.receive().await.is_err());
-        let (status, log) = program.end();
-        assert!(status.success(), "{log}");
-        assert!(
-            told.elapsed() < Duration::from_secs(5),
-            "{:?}\n{log}",
-            told.elapsed()
-        );
-        if paused {
-            node.signal(Signal::SIGCONT);
-        }
-        node.mine(1).await;
     }
 }
 
 #[tokio::test]
 async fn program_that_was_killed_leaves_the_node_fit_for_the_next() {
     let node = Node::with_blocks(101).await;
-    let program = Program::start(&node.socket());
+    let program = Program::start(&node, Kind::Ipc);
     let (mut clients, _) = at_work(&program).await;
     node.mine(1).await;
     clients.work().await;
     drop(program);
-    let next = Program::start(&node.socket());
+    let next = Program::start(&node, Kind::Ipc);
     let started = Instant::now();
     let (mut client, _) = at_work(&next).await;
     assert!(
@@ -325,7 +333,7 @@ async fn program_that_was_killed_leaves_the_node_fit_for_the_next() {
 async fn taken_port_is_named() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
-    let missing = std::path::Path::new("/nonexistent/node.sock");
+    let missing = "ipc_socket = \"/nonexistent/node.sock\"";
     let (status, log) = Program::start_on(missing, port).end();
     assert_eq!(status.code(), Some(1));
     assert!(log.contains(&format!("127.0.0.1:{port}")), "{log}");

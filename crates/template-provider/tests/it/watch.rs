@@ -4,13 +4,13 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use template_provider::source::ipc::{Ipc, IpcThread};
 use template_provider::source::{
-    Constraints, Event, Feed, Purpose, Refresh, Request, Solution, Template, TemplateKey, Verdict,
+    Constraints, Event, Feed, Purpose, Refresh, Request, Solution, Source, SourceThread, Template,
+    TemplateKey, Verdict,
 };
 use tokio::time::timeout;
 
-use crate::node::{LIMIT, Node};
+use crate::node::{Kind, LIMIT, Node};
 
 pub(crate) const SMALL: Constraints = Constraints {
     max_additional_size: 100,
@@ -53,27 +53,27 @@ pub(crate) struct Watcher {
     /// Templates that came while something else was waited for.
     early: VecDeque<Received>,
     /// Keeps the source open.
-    _ipc: Ipc,
-    thread: Option<IpcThread>,
+    _source: Source,
+    thread: Option<SourceThread>,
 }
 
 impl Watcher {
     /// A feed of its own source, with [`SMALL`] constraints set.
-    pub(crate) async fn of(node: &Node, refresh: Refresh) -> Self {
-        let (ipc, thread) = Ipc::start(node.socket()).unwrap();
-        let mut watcher = Self::on(&ipc, refresh).await;
+    pub(crate) async fn of(node: &Node, kind: Kind, refresh: Refresh) -> Self {
+        let (source, thread) = kind.start(node);
+        let mut watcher = Self::on(&source, refresh).await;
         watcher.thread = Some(thread);
         watcher.constrain(SMALL).await;
         watcher
     }
 
     /// A feed without constraints.
-    pub(crate) async fn on(ipc: &Ipc, refresh: Refresh) -> Self {
-        let feed = ipc.open(Purpose::Work(refresh)).await.unwrap();
+    pub(crate) async fn on(source: &Source, refresh: Refresh) -> Self {
+        let feed = source.open(Purpose::Work(refresh)).await.unwrap();
         Self {
             feed,
             early: VecDeque::new(),
-            _ipc: ipc.clone(),
+            _source: source.clone(),
             thread: None,
         }
     }
@@ -141,6 +141,16 @@ impl Watcher {
             assert!(Instant::now() < deadline, "no template comes");
         }
         self.early.pop_front().unwrap()
+    }
+
+    /// The first template on this tip.
+    pub(crate) async fn at(&mut self, tip: &str) -> Received {
+        loop {
+            let received = self.template().await;
+            if received.prev_hash() == tip {
+                return received;
+            }
+        }
     }
 
     pub(crate) async fn lost(&mut self) -> String {

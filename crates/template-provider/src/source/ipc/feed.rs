@@ -7,7 +7,6 @@ use std::path::PathBuf;
 use std::pin::{Pin, pin};
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBuilder};
 use bitcoin_capnp_types::mining_capnp::block_template;
 use tokio::sync::mpsc;
 use tokio::task::spawn_local;
@@ -16,14 +15,11 @@ use tokio::time::sleep;
 use super::call::CallError;
 use super::node::Node;
 use super::work::{Job, Worker};
+use crate::source::pauses::Pauses;
 use crate::source::{
     Constraints, Event, FeedEnd, MAX_UNANSWERED, Purpose, Request, TemplateKey, Verdict,
 };
 
-/// First pause between two attempts to reach the node; one that restarts is back in a moment.
-const FIRST_PAUSE: Duration = Duration::from_millis(10);
-/// Longest pause between two attempts.
-const LAST_PAUSE: Duration = Duration::from_secs(1);
 /// How often a node that still downloads the chain is asked whether it is done.
 const SYNC_POLL: Duration = Duration::from_millis(500);
 /// Longest wait inside the node. A client that vanishes without a word occupies a thread of the
@@ -38,12 +34,7 @@ pub(super) const FAREWELL_LIMIT: Duration = Duration::from_secs(1);
 /// Runs a feed until its client has gone.
 pub(super) async fn run(socket: PathBuf, purpose: Purpose, end: FeedEnd) {
     let mut feed = FeedTask::new(socket, purpose, end);
-    let pauses = ExponentialBuilder::new()
-        .with_jitter()
-        .with_min_delay(FIRST_PAUSE)
-        .with_max_delay(LAST_PAUSE)
-        .without_max_times();
-    let mut pause = pauses.build();
+    let mut pauses = Pauses::default();
     loop {
         let End::Node(error) = feed.session().await else {
             return;
@@ -54,10 +45,9 @@ pub(super) async fn run(socket: PathBuf, purpose: Purpose, end: FeedEnd) {
         // A node that answers but makes no templates is not asked more often than one that is
         // away, so only success brings the short pauses back.
         if std::mem::take(&mut feed.has_served) {
-            pause = pauses.build();
+            pauses = Pauses::default();
         }
-        let delay = pause.next().unwrap_or(LAST_PAUSE);
-        if feed.meanwhile(sleep(delay)).await.is_err() {
+        if feed.meanwhile(sleep(pauses.next())).await.is_err() {
             return;
         }
     }

@@ -140,20 +140,6 @@ impl Wait {
 /// Whether a client gains anything from a template. The node also makes one, every second, when
 /// the tip of a test chain is older than 20 minutes, because its difficulty may then fall.
 fn is_news(next: &Template, current: Option<&Current>, refresh: Refresh) -> bool {
-    let Some(Current {
-        template, since, ..
-    }) = current
-    else {
-        return true;
-    };
-    if next.prev_hash != template.prev_hash || next.n_bits != template.n_bits {
-        return true;
-    }
-    let gain = next
-        .coinbase_tx_value_remaining
-        .saturating_sub(template.coinbase_tx_value_remaining);
-    refresh
-        .fee_threshold
-        .is_some_and(|threshold| gain >= threshold)
-        && since.elapsed() >= refresh.min_interval
+    current
+        .is_none_or(|current| refresh.calls_for(next, &current.template, current.since.elapsed()))
 }
