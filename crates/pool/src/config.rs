@@ -4,12 +4,13 @@ use std::net::SocketAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
-use bitcoin::{Address, ScriptBuf};
+use bitcoin::{Address, Network, ScriptBuf};
 use daemon::config::Reader;
 use daemon::dial::Upstream;
 use daemon::node::NodeRpc;
 use miniscript::{DefiniteDescriptorKey, Descriptor};
 use protocol::coinbase::CoinbasePlan;
+use protocol::extension::{Extensions, WORKER_TRACKING};
 use protocol::keys::{AuthorityKey, AuthorityPublicKey};
 use protocol::message::common::Protocol;
 use protocol::server::{EXTRANONCE_LEN, Policy};
@@ -46,8 +47,9 @@ impl Config {
         let authority = read_authority(reader);
         let cert_validity = Duration::from_secs(reader.or("cert_validity_sec", 3600));
         let server_id = reader.or("server_id", 0);
-        let plan = read_plan(reader);
-        let policy = read_policy(reader);
+        let network = read_network(reader);
+        let plan = read_plan(reader, network);
+        let policy = read_policy(reader, network);
         let upstream = read_upstream(reader);
         let node = reader.has("node").then(|| {
             NodeRpc::new(
@@ -89,10 +91,26 @@ fn read_authority(reader: &mut Reader) -> Option<AuthorityKey> {
     }
 }
 
-fn read_plan(reader: &mut Reader) -> Option<CoinbasePlan> {
+/// By the names SRI and Bitcoin Core's RPC give them.
+fn read_network(reader: &mut Reader) -> Network {
+    let name = reader.or("network", "regtest".to_owned());
+    match name.as_str() {
+        "mainnet" | "main" | "bitcoin" => Network::Bitcoin,
+        "testnet4" => Network::Testnet4,
+        "signet" => Network::Signet,
+        "regtest" => Network::Regtest,
+        other => {
+            let what = format!("{other:?}: expected mainnet, testnet4, signet or regtest");
+            reader.problem("network", what);
+            Network::Regtest
+        }
+    }
+}
+
+fn read_plan(reader: &mut Reader, network: Network) -> Option<CoinbasePlan> {
     let reward_script = reader.required::<String>("coinbase_reward_script");
     let signature = reader.required::<String>("pool_signature");
-    let script = match script_of(&reward_script) {
+    let script = match script_of(&reward_script, network) {
         Ok(script) => Some(script),
         Err(error) if !reward_script.is_empty() => {
             reader.problem(
@@ -115,7 +133,7 @@ fn read_plan(reader: &mut Reader) -> Option<CoinbasePlan> {
     Some(plan)
 }
 
-fn read_policy(reader: &mut Reader) -> Policy {
+fn read_policy(reader: &mut Reader, network: Network) -> Policy {
     let shares_per_minute = reader.or("shares_per_minute", 6.0);
     if !(shares_per_minute > 0.0 && f64::is_finite(shares_per_minute)) {
         reader.problem(
@@ -127,13 +145,45 @@ fn read_policy(reader: &mut Reader) -> Policy {
     if share_batch_size == 0 {
         reader.problem("share_batch_size", "0: must be at least 1");
     }
+    let defaults = Policy::default();
+    let idle = reader.or("idle_timeout_sec", defaults.idle.as_secs());
+    if idle == 0 {
+        reader.problem("idle_timeout_sec", "0: must be at least 1");
+    }
     Policy {
         shares_per_minute,
         share_batch_size,
-        ack_delay: Duration::from_secs(1),
-        max_jobs: 10,
-        max_channels: 10_000,
+        // On regtest a share is a block, so devices are paced on purpose and their share rate says
+        // nothing about their hash rate: there vardiff must be asked for.
+        vardiff: reader.or("enable_vardiff", network != Network::Regtest),
+        network,
+        extensions: read_extensions(reader),
+        idle: Duration::from_secs(idle),
+        max_messages_per_second: reader
+            .or("max_messages_per_second", defaults.max_messages_per_second),
+        max_channels: reader.or("max_channels", defaults.max_channels),
+        max_jobs: reader.or("max_jobs", defaults.max_jobs).max(1),
+        ..defaults
     }
+}
+
+fn read_extensions(reader: &mut Reader) -> Extensions {
+    let defaults = Extensions::default();
+    let extensions = Extensions {
+        supported: reader.or("supported_extensions", defaults.supported),
+        required: reader.or("required_extensions", defaults.required),
+    };
+    let unknown = |extension: &&u16| **extension != WORKER_TRACKING;
+    if let Some(unknown) = extensions.supported.iter().find(unknown) {
+        let what = format!("{unknown}: only {WORKER_TRACKING} is implemented");
+        reader.problem("supported_extensions", what);
+    }
+    let offered = |extension: &&u16| !extensions.supported.contains(extension);
+    if let Some(missing) = extensions.required.iter().find(offered) {
+        let what = format!("{missing}: must be in supported_extensions too");
+        reader.problem("required_extensions", what);
+    }
+    extensions
 }
 
 fn read_upstream(reader: &mut Reader) -> Option<Upstream> {
@@ -168,11 +218,14 @@ fn split_address(address: &str) -> Option<(String, u16)> {
 }
 
 /// The script of an output descriptor: `addr(…)`, `raw(…)`, or any that has one script.
-fn script_of(descriptor: &str) -> Result<ScriptBuf, String> {
+fn script_of(descriptor: &str, network: Network) -> Result<ScriptBuf, String> {
     let inner = |name: &str| descriptor.strip_prefix(name)?.strip_suffix(')');
     if let Some(address) = inner("addr(") {
         let address = Address::from_str(address).map_err(|error| error.to_string())?;
-        return Ok(address.assume_checked().script_pubkey());
+        return match address.require_network(network) {
+            Ok(address) => Ok(address.script_pubkey()),
+            Err(_) => Err(format!("not an address of {network}; see the key network")),
+        };
     }
     if let Some(hex) = inner("raw(") {
         return ScriptBuf::from_hex(hex).map_err(|error| error.to_string());

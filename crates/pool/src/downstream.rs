@@ -6,17 +6,18 @@ use std::sync::Arc;
 use bitcoin::BlockHash;
 use bitcoin::hashes::Hash;
 use daemon::accept::Peer;
+use daemon::clock;
 use daemon::drive::{Inputs, drive};
 use daemon::wire::TcpConnection;
 use protocol::server::{CONNECTION_PREFIX_LEN, ChannelKind, MiningServer, Policy};
-use protocol::server::{ServerEvent, Solution};
+use protocol::server::{ServerEvent, Solution, Worker};
 use protocol::work::Work;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info};
 
 use crate::blocks::Found;
-use crate::metrics::{Metrics, Rejection};
+use crate::metrics::{Closing, Metrics, Rejection};
 
 /// What every miner connection shares.
 pub(crate) struct Downstreams {
@@ -48,6 +49,7 @@ impl Downstreams {
         self.metrics.clients.inc();
         let prefix = self.connection_prefix(slot.number());
         let mut core = MiningServer::new(Arc::clone(&self.policy), client.flags, prefix, work);
+        core.connected(clock::now());
         let on_event = |event| self.on_event(address, event);
         let ended = drive(connection, &mut core, &mut inputs, on_event, &self.stop).await;
         for _ in 0..core.channels() {
@@ -68,16 +70,13 @@ impl Downstreams {
             ServerEvent::Opened {
                 channel_id,
                 user_identity,
+                payout,
                 kind,
                 target,
             } => {
                 self.metrics.channels.inc();
-                let kind = match kind {
-                    ChannelKind::Standard => "standard",
-                    ChannelKind::Extended { .. } => "extended",
-                };
                 info!(
-                    %peer, channel = channel_id, user = user_identity, kind,
+                    %peer, channel = channel_id, user = user_identity, kind = kind_name(kind), ?payout,
                     difficulty = target.difficulty(), "channel opened"
                 );
             }
@@ -86,14 +85,26 @@ impl Downstreams {
                 self.metrics.channels.dec();
                 info!(%peer, channel = channel_id, "channel closed");
             }
+            ServerEvent::Retargeted {
+                channel_id,
+                target,
+                hashrate,
+            } => {
+                self.metrics.retargets.inc();
+                debug!(
+                    %peer, channel = channel_id, difficulty = target.difficulty(), hashrate,
+                    "target changed"
+                );
+            }
             ServerEvent::Accepted {
                 channel_id,
                 job_id,
                 share,
+                worker,
             } => {
                 self.metrics.accepted.inc();
                 debug!(
-                    %peer, channel = channel_id, job = job_id,
+                    %peer, channel = channel_id, job = job_id, worker = name(worker.as_ref()),
                     hash = %BlockHash::from_byte_array(share.hash), "share accepted"
                 );
             }
@@ -101,10 +112,14 @@ impl Downstreams {
                 channel_id,
                 job_id,
                 code,
+                worker,
             } => {
                 let reason = Rejection { reason: code };
                 self.metrics.rejected.get_or_create(&reason).inc();
-                debug!(%peer, channel = channel_id, job = job_id, code, "share rejected");
+                debug!(
+                    %peer, channel = channel_id, job = job_id, worker = name(worker.as_ref()),
+                    code, "share rejected"
+                );
             }
             ServerEvent::Block {
                 channel_id,
@@ -123,6 +138,10 @@ impl Downstreams {
                 };
                 self.block(found, solution);
             }
+            ServerEvent::Limited(limit) => {
+                let reason = limit.name();
+                self.metrics.closed.get_or_create(&Closing { reason }).inc();
+            }
             ServerEvent::Ignored(what) => debug!(%peer, what, "message ignored"),
         }
     }
@@ -139,6 +158,17 @@ impl Downstreams {
             error!(reason = %full, "nobody will ask the node about this block");
         }
     }
+}
+
+fn kind_name(kind: ChannelKind) -> &'static str {
+    match kind {
+        ChannelKind::Standard => "standard",
+        ChannelKind::Extended { .. } => "extended",
+    }
+}
+
+fn name(worker: Option<&Worker>) -> Option<&str> {
+    worker.map(|worker| &*worker.name)
 }
 
 /// New work for a connection, newest only.

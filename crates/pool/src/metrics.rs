@@ -18,6 +18,12 @@ pub(crate) struct Rejection {
     pub(crate) reason: &'static str,
 }
 
+/// Label of connections that a limit closed.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Closing {
+    pub(crate) reason: &'static str,
+}
+
 /// Label of blocks.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct Outcome {
@@ -29,6 +35,8 @@ pub(crate) struct Outcome {
 pub(crate) struct Metrics {
     pub(crate) clients: Gauge,
     pub(crate) channels: Gauge,
+    pub(crate) closed: Family<Closing, Counter>,
+    pub(crate) retargets: Counter,
     pub(crate) accepted: Counter,
     pub(crate) rejected: Family<Rejection, Counter>,
     pub(crate) blocks: Family<Outcome, Counter>,
@@ -40,12 +48,24 @@ impl Metrics {
         let Self {
             clients,
             channels,
+            closed,
+            retargets,
             accepted,
             rejected,
             blocks,
         } = metrics.clone();
         registry.register("sv2_clients", "Connected miners", clients);
         registry.register("sv2_client_channels", "Open channels", channels);
+        registry.register(
+            "sv2_clients_closed",
+            "Connections closed because of a limit",
+            closed,
+        );
+        registry.register(
+            "sv2_client_targets_changed",
+            "Targets changed by vardiff",
+            retargets,
+        );
         registry.register("sv2_client_shares_accepted", "Shares accepted", accepted);
         registry.register(
             "sv2_client_shares_rejected",

@@ -6,6 +6,7 @@ use bitcoin::consensus::Encodable;
 use bitcoin::{Amount, ScriptBuf, TxOut, VarInt};
 use sha2::{Digest, Sha256};
 
+use crate::payout::{MAX_ADDRESS_SCRIPT, MAX_ADDRESS_SIGOPS, Payout};
 use crate::work::Template;
 
 /// Consensus limit of a coinbase's scriptSig.
@@ -16,7 +17,7 @@ pub const MAX_TEMPLATE_PREFIX: usize = 8;
 /// Who is paid, and the text that says whose block it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CoinbasePlan {
-    /// Receives everything a template pays out.
+    /// Receives everything a template pays out, unless a channel says otherwise.
     pub reward_script: ScriptBuf,
     /// Put into the scriptSig, in front of the extranonce.
     pub signature: Vec<u8>,
@@ -51,27 +52,21 @@ impl CoinbasePlan {
         Ok(())
     }
 
-    /// Serialized bytes of the outputs this plan adds (SV2 7.1).
+    /// Serialized bytes of the outputs this plan adds at most, whomever it pays (SV2 7.1).
     pub fn outputs_size(&self) -> u32 {
-        self.output(0).len() as u32
+        let miner = 8 + 1 + MAX_ADDRESS_SCRIPT;
+        (output(&self.reward_script, 0).len() + miner) as u32
     }
 
-    /// Signature operations of the outputs this plan adds, in the units of the block limit.
+    /// Signature operations of the outputs this plan adds at most, in the units of the block limit.
     pub fn outputs_sigops(&self) -> u16 {
         // Scripts outside the witness count four times.
-        (self.reward_script.count_sigops_legacy() * 4).min(usize::from(u16::MAX)) as u16
+        let sigops = (self.reward_script.count_sigops_legacy() + MAX_ADDRESS_SIGOPS) * 4;
+        sigops.min(usize::from(u16::MAX)) as u16
     }
 
-    fn output(&self, sats: u64) -> Vec<u8> {
-        let output = TxOut {
-            value: Amount::from_sat(sats),
-            script_pubkey: self.reward_script.clone(),
-        };
-        bitcoin::consensus::serialize(&output)
-    }
-
-    /// The coinbase for `template`, without its extranonce.
-    pub fn build(&self, template: &Template) -> Coinbase {
+    /// The coinbase for `template` that pays `payout`, without its extranonce.
+    pub fn build(&self, template: &Template, payout: &Payout) -> Coinbase {
         let mut script_sig = template.coinbase_prefix.clone();
         if !self.signature.is_empty() {
             script_sig.push(self.signature.len() as u8);
@@ -88,11 +83,15 @@ impl CoinbasePlan {
         prefix.extend_from_slice(&script_sig);
 
         let mut suffix = template.coinbase_tx_input_sequence.to_le_bytes().to_vec();
-        let outputs = 1 + u64::from(template.coinbase_tx_outputs_count);
-        VarInt(outputs)
+        let total = template.coinbase_tx_value_remaining;
+        let outputs = payout.outputs(total, &self.reward_script);
+        let count = outputs.len() as u64 + u64::from(template.coinbase_tx_outputs_count);
+        VarInt(count)
             .consensus_encode(&mut suffix)
             .expect("a vector takes everything");
-        suffix.extend(self.output(template.coinbase_tx_value_remaining));
+        for (script, sats) in outputs {
+            suffix.extend(output(script, sats));
+        }
         // SV2 7.2: the template's outputs come last.
         suffix.extend_from_slice(&template.coinbase_tx_outputs);
         suffix.extend_from_slice(&template.coinbase_tx_locktime.to_le_bytes());
@@ -102,6 +101,14 @@ impl CoinbasePlan {
             witness: template.has_witness_commitment(),
         }
     }
+}
+
+fn output(script: &ScriptBuf, sats: u64) -> Vec<u8> {
+    let output = TxOut {
+        value: Amount::from_sat(sats),
+        script_pubkey: script.clone(),
+    };
+    bitcoin::consensus::serialize(&output)
 }
 
 /// A coinbase transaction, split where the extranonce goes, in the form that is hashed: without

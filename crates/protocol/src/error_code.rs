@@ -17,6 +17,8 @@ pub const UNSUPPORTED_FEATURE_FLAGS: ErrorCode = "unsupported-feature-flags";
 pub const MAX_TARGET_OUT_OF_RANGE: ErrorCode = "max-target-out-of-range";
 /// Opening, updating: not a number, infinite or negative.
 pub const INVALID_NOMINAL_HASHRATE: ErrorCode = "invalid-nominal-hashrate";
+/// Opening: the name asks for a payout that cannot be given. Shares: a worker's name is too long.
+pub const INVALID_USER_IDENTITY: ErrorCode = "invalid-user-identity";
 /// Opening: more extranonce bytes than the pool has to give.
 pub const MIN_EXTRANONCE_SIZE_TOO_LARGE: ErrorCode = "min-extranonce-size-too-large";
 /// Opening: the connection selects its own work.

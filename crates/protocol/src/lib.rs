@@ -11,14 +11,17 @@ pub mod client;
 pub mod coinbase;
 pub mod core;
 pub mod error_code;
+pub mod extension;
 pub mod frame;
 pub mod keys;
 pub mod message;
 pub mod noise;
+pub mod payout;
 pub mod provider;
 pub mod server;
 pub mod setup;
 pub mod target;
+pub mod vardiff;
 pub mod work;
 
 #[cfg(test)]

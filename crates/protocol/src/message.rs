@@ -11,8 +11,8 @@ pub use stratum_core::parsers_sv2::IsSv2Message;
 use crate::frame::{Frame, FrameHeader, HEADER_LEN, MAX_PAYLOAD};
 
 pub use stratum_core::parsers_sv2::{
-    AnyMessage, AnyMessageOwned as Message, CommonMessages, CommonMessagesOwned, Mining,
-    MiningOwned, TemplateDistribution, TemplateDistributionOwned,
+    AnyMessage, AnyMessageOwned as Message, CommonMessages, CommonMessagesOwned, Extensions,
+    ExtensionsNegotiation, Mining, MiningOwned, TemplateDistribution, TemplateDistributionOwned,
 };
 pub use stratum_core::{
     common_messages_sv2 as common, mining_sv2 as mining, template_distribution_sv2 as template,
@@ -88,6 +88,26 @@ pub fn decode(frame: Frame<'_>) -> Result<Received<'_>, DecodeError> {
         }
     };
     Ok(Received::Message(message))
+}
+
+/// Decodes a frame of extension 0x0001; `None` for a type it does not have. Separate from
+/// [`decode`], since for a role without that extension it is an unknown one.
+///
+/// # Errors
+/// As [`decode`].
+pub fn negotiation(frame: Frame<'_>) -> Result<Option<ExtensionsNegotiation<'_>>, DecodeError> {
+    let msg_type = frame.header.msg_type;
+    if msg_type > 2 {
+        return Ok(None);
+    }
+    let message = Extensions::try_from((frame.header.extension, msg_type, frame.payload));
+    match message {
+        Ok(Extensions::ExtensionsNegotiation(message)) => Ok(Some(message)),
+        Err(error) => Err(DecodeError {
+            msg_type,
+            reason: format!("{error:?}"),
+        }),
+    }
 }
 
 /// Appends the plaintext frame of `message` to `out`.

@@ -3,34 +3,49 @@
 //! [`MiningServer`] holds the channels of one client and is stepped by that client's messages and
 //! by new [`Work`]. A pool and a job declarator client serve their miners with the same code.
 //!
-//! Channels of a connection form one group, unless the client requires standard jobs. A group gets
-//! one job and one SetNewPrevHash for all its members; a channel that is opened later gets its own
-//! first job, and takes part in what is sent to the group from then on.
+//! Channels of a connection whose blocks pay the same form a group, unless the client requires
+//! standard jobs. A group gets one job and one SetNewPrevHash for all its members; a channel that is
+//! opened later gets its own first job, and takes part in what is sent to the group from then on.
 
 mod channel;
+mod difficulty;
+mod event;
 mod fanout;
+mod group;
+mod limits;
+mod negotiation;
 mod open;
+mod shares;
+mod worker;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bitcoin::Network;
 use stratum_core::mining_sv2::{
-    CloseChannel, SetCustomMiningJob, SetCustomMiningJobErrorOwned, SetTargetOwned,
-    SubmitSharesErrorOwned, SubmitSharesExtended, SubmitSharesStandard, SubmitSharesSuccess,
-    UpdateChannel, UpdateChannelErrorOwned,
+    CloseChannel, SetCustomMiningJob, SetCustomMiningJobErrorOwned, UpdateChannel,
+    UpdateChannelErrorOwned,
 };
 
 use crate::core::{Core, Now, Outbox};
 use crate::error_code::{self, ErrorCode};
+use crate::extension::{self, Extensions, Granted};
 use crate::frame::Frame;
 use crate::message::{self, AnyMessage, Mining, MiningOwned, Received, text};
 use crate::setup;
 use crate::target::Target;
 use crate::work::Work;
 
-use channel::{Batch, Channel};
+use channel::Channel;
 use fanout::Announced;
+use group::Group;
+use limits::Activity;
+use shares::{Submission, WorkerName, acknowledge};
+
+pub use event::ServerEvent;
+pub use limits::Limit;
+pub use worker::Worker;
 
 pub use channel::{Accepted, ChannelKind, Share, Solution, VERSION_ROLLING_MASK, Verdict};
 
@@ -59,7 +74,7 @@ pub const ROLLABLE_EXTRANONCE_LEN: usize = 16;
 pub const EXTRANONCE_LEN: usize =
     CONNECTION_PREFIX_LEN + CHANNEL_INDEX_LEN + ROLLABLE_EXTRANONCE_LEN;
 
-/// The group's id; channels count from the next one on.
+/// The id of those whom the pool pays later; channels and other groups count from the next one on.
 const GROUP_ID: u32 = 1;
 
 /// What a server wants of its miners.
@@ -75,60 +90,34 @@ pub struct Policy {
     pub max_jobs: usize,
     /// Channels a connection may have at once.
     pub max_channels: usize,
+    /// Whether targets follow the shares that miners find, and not only what they declare.
+    pub vardiff: bool,
+    /// Of the addresses that channels ask to be paid to.
+    pub network: Network,
+    /// What may be negotiated.
+    pub extensions: Extensions,
+    /// A connection without channels is closed after this time without a message.
+    pub idle: Duration,
+    /// Messages per second, on average over ten seconds, above which a connection is closed; 0 for
+    /// no limit.
+    pub max_messages_per_second: u32,
 }
 
-/// What happens on a connection.
-#[derive(Debug)]
-pub enum ServerEvent {
-    /// A channel was opened.
-    Opened {
-        /// Its id on this connection.
-        channel_id: u32,
-        /// Whom the client says it is for.
-        user_identity: String,
-        /// Its kind.
-        kind: ChannelKind,
-        /// Its first target.
-        target: Target,
-    },
-    /// A channel was not opened.
-    OpenRefused(ErrorCode),
-    /// A channel is gone.
-    Closed {
-        /// Its id on this connection.
-        channel_id: u32,
-    },
-    /// A share was accepted.
-    Accepted {
-        /// The channel.
-        channel_id: u32,
-        /// The job on that channel.
-        job_id: u32,
-        /// Hash and worth.
-        share: Accepted,
-    },
-    /// A share was rejected.
-    Rejected {
-        /// What the client called the channel.
-        channel_id: u32,
-        /// What the client called the job.
-        job_id: u32,
-        /// Why.
-        code: ErrorCode,
-    },
-    /// A share is a block. It must reach the node, whatever becomes of the share.
-    Block {
-        /// The channel.
-        channel_id: u32,
-        /// The job on that channel.
-        job_id: u32,
-        /// Whom the channel is for.
-        user_identity: String,
-        /// The block.
-        solution: Solution,
-    },
-    /// A message that means nothing here was ignored.
-    Ignored(String),
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            shares_per_minute: 6.0,
+            share_batch_size: 10,
+            ack_delay: Duration::from_secs(1),
+            max_jobs: 10,
+            max_channels: 10_000,
+            vardiff: true,
+            network: Network::Regtest,
+            extensions: Extensions::default(),
+            idle: Duration::from_secs(300),
+            max_messages_per_second: 10_000,
+        }
+    }
 }
 
 type Out = Outbox<ServerEvent>;
@@ -141,6 +130,7 @@ pub struct MiningServer {
     connection_prefix: [u8; CONNECTION_PREFIX_LEN],
     work: Work,
     channels: BTreeMap<u32, Channel>,
+    groups: BTreeMap<u32, Group>,
     next_channel_id: u32,
     next_job_id: u32,
     next_index: u16,
@@ -148,6 +138,12 @@ pub struct MiningServer {
     free_indices: VecDeque<u16>,
     announced: Vec<Announced>,
     ack_due: Option<Instant>,
+    /// The earliest deadline of any channel's vardiff, or earlier than that.
+    vardiff_due: Option<Instant>,
+    /// When the tip was first worked on, or earlier.
+    tip_since: Option<Instant>,
+    activity: Activity,
+    granted: Granted,
 }
 
 impl MiningServer {
@@ -165,12 +161,17 @@ impl MiningServer {
             connection_prefix,
             work,
             channels: BTreeMap::new(),
+            groups: BTreeMap::from([(GROUP_ID, Group::default())]),
             next_channel_id: GROUP_ID + 1,
             next_job_id: 1,
             next_index: 0,
             free_indices: VecDeque::new(),
             announced: Vec::new(),
             ack_due: None,
+            vardiff_due: None,
+            tip_since: None,
+            activity: Activity::default(),
+            granted: Granted::default(),
         }
     }
 
@@ -183,92 +184,37 @@ impl MiningServer {
         self.flags & flag != 0
     }
 
-    fn mining(&mut self, now: Now, message: Mining<'_>, out: &mut Out) {
+    fn mining(&mut self, now: Now, message: Mining<'_>, worker: WorkerName<'_>, out: &mut Out) {
         match message {
-            Mining::OpenStandardMiningChannel(request) => self.open(&request.into(), out),
-            Mining::OpenExtendedMiningChannel(request) => self.open(&request.into(), out),
-            Mining::UpdateChannel(request) => self.update(&request, out),
+            Mining::OpenStandardMiningChannel(request) => self.open(now, &request.into(), out),
+            Mining::OpenExtendedMiningChannel(request) => self.open(now, &request.into(), out),
+            Mining::UpdateChannel(request) => self.update(now, &request, out),
             Mining::CloseChannel(request) => self.close(&request, out),
             Mining::SubmitSharesStandard(share) => self.submit(now, &(&share).into(), out),
-            Mining::SubmitSharesExtended(share) => self.submit(now, &(&share).into(), out),
+            Mining::SubmitSharesExtended(share) => {
+                let submission = Submission::from(&share).of(worker);
+                self.submit(now, &submission, out);
+            }
             Mining::SetCustomMiningJob(request) => refuse_custom_job(&request, out),
             other => out.event(ServerEvent::Ignored(other.to_string())),
         }
     }
 
-    fn submit(&mut self, now: Now, submission: &Submission<'_>, out: &mut Out) {
-        let Submission {
-            channel_id,
-            sequence_number,
-            is_standard,
-            share,
-        } = *submission;
-        let channel = self
-            .channels
-            .get_mut(&channel_id)
-            .filter(|channel| is_standard == (channel.kind == ChannelKind::Standard));
-        let Some(channel) = channel else {
-            let code = error_code::INVALID_CHANNEL_ID;
-            reject(submission, code, out);
-            return;
-        };
-        let Verdict {
-            share: judged,
-            block,
-        } = channel.judge(share, now.unix);
-        let is_block = block.is_some();
-        if let Some(solution) = block {
-            out.event(ServerEvent::Block {
-                channel_id,
-                job_id: share.job_id,
-                user_identity: channel.user_identity.clone(),
-                solution,
-            });
-        }
-        match judged {
-            Ok(accepted) => {
-                let batch = &mut channel.batch;
-                batch.count += 1;
-                batch.last_sequence_number = sequence_number;
-                batch.difficulty += accepted.hashes / HASHES_PER_DIFFICULTY;
-                if is_block || batch.count >= self.policy.share_batch_size {
-                    acknowledge(channel_id, batch, out);
-                } else if self.ack_due.is_none() {
-                    self.ack_due = Some(now.instant + self.policy.ack_delay);
-                }
-                out.event(ServerEvent::Accepted {
-                    channel_id,
-                    job_id: share.job_id,
-                    share: accepted,
-                });
-            }
-            Err(code) => reject(submission, code, out),
-        }
-        if channel.is_exhausted() {
-            out.close("more shares on one tip than can be told apart");
-        }
-    }
-
-    fn update(&mut self, request: &UpdateChannel<'_>, out: &mut Out) {
+    fn update(&mut self, now: Now, request: &UpdateChannel<'_>, out: &mut Out) {
         let max_target = Target::from_le_bytes(*request.maximum_target.as_array());
+        let hash_rate = request.nominal_hash_rate;
         let updated = match self.channels.get_mut(&request.channel_id) {
             None => Err(error_code::INVALID_CHANNEL_ID),
             Some(channel) => self
                 .policy
-                .target(request.nominal_hash_rate, max_target)
+                .target(hash_rate, max_target)
                 .map(|target| (channel, target)),
         };
         match updated {
+            // SV2 5.3.8: success has no answer of its own.
             Ok((channel, target)) => {
                 channel.max_target = max_target;
-                // SV2 5.3.8: success has no answer of its own.
-                if channel.target != target {
-                    channel.target = target;
-                    out.send(MiningOwned::SetTarget(SetTargetOwned {
-                        channel_id: channel.id,
-                        maximum_target: target.to_le_bytes().into(),
-                    }));
-                }
+                self.redeclare(now, request.channel_id, (hash_rate, target), out);
             }
             Err(code) => out.send(MiningOwned::UpdateChannelError(UpdateChannelErrorOwned {
                 channel_id: request.channel_id,
@@ -279,10 +225,12 @@ impl MiningServer {
 
     /// SV2 5.3.9: the group's id closes every member; there is no answer.
     fn close(&mut self, request: &CloseChannel<'_>, out: &mut Out) {
-        let ids: Vec<u32> = match request.channel_id {
-            GROUP_ID => self.channels.keys().copied().collect(),
-            id => vec![id],
-        };
+        let closed = request.channel_id;
+        let channels = self.channels.values();
+        let ids: Vec<u32> = channels
+            .filter(|channel| channel.id == closed || channel.group_id == closed)
+            .map(|channel| channel.id)
+            .collect();
         for id in ids {
             if let Some(channel) = self.channels.remove(&id) {
                 self.release(&channel);
@@ -297,8 +245,22 @@ impl Core for MiningServer {
     type Event = ServerEvent;
 
     fn received(&mut self, now: Now, frame: Frame<'_>, out: &mut Out) {
+        self.tip_since.get_or_insert(now.instant);
+        if !self.admit(now, out) {
+            return;
+        }
+        if frame.header.extension == extension::NEGOTIATION {
+            return self.negotiate(frame, out);
+        }
+        if let Some(missing) = self.policy.extensions.missing(&self.granted) {
+            let reason = format!("extension {missing} is required and was not negotiated");
+            return self.exceeded(Limit::Extension, &reason, out);
+        }
+        let (frame, tail) = self.split_tail(frame);
         match message::decode(frame) {
-            Ok(Received::Message(AnyMessage::Mining(message))) => self.mining(now, message, out),
+            Ok(Received::Message(AnyMessage::Mining(message))) => {
+                self.mining(now, message, extension::worker(tail), out);
+            }
             Ok(Received::Message(other)) => {
                 out.close(format!("a message of another protocol: {other}"));
             }
@@ -313,12 +275,16 @@ impl Core for MiningServer {
         }
     }
 
-    fn input(&mut self, _now: Now, work: Work, out: &mut Out) {
+    fn input(&mut self, now: Now, work: Work, out: &mut Out) {
+        if !Arc::ptr_eq(&self.work.prev_hash, &work.prev_hash) {
+            self.tip_since = Some(now.instant);
+        }
         self.apply(&work, out);
     }
 
     fn deadline(&self) -> Option<Instant> {
-        self.ack_due
+        let dues = [self.ack_due, self.vardiff_due, self.idle_due()];
+        dues.into_iter().flatten().min()
     }
 
     fn wake(&mut self, now: Now, out: &mut Out) {
@@ -328,11 +294,10 @@ impl Core for MiningServer {
                 acknowledge(*id, &mut channel.batch, out);
             }
         }
+        self.watch_silence(now, out);
+        self.close_if_idle(now, out);
     }
 }
-
-/// Hashes that a share of difficulty 1 stands for.
-const HASHES_PER_DIFFICULTY: f64 = 4_295_032_833.0;
 
 impl Policy {
     /// The target for a hash rate, no easier than the client can take (SV2 5.3.2).
@@ -345,78 +310,6 @@ impl Policy {
             .map(|target| target.min(max_target))
             .ok_or(error_code::INVALID_NOMINAL_HASHRATE)
     }
-}
-
-/// One of the two messages that bring a share.
-struct Submission<'a> {
-    channel_id: u32,
-    sequence_number: u32,
-    is_standard: bool,
-    share: Share<'a>,
-}
-
-impl<'a> From<&'a SubmitSharesStandard> for Submission<'a> {
-    fn from(message: &'a SubmitSharesStandard) -> Self {
-        Self {
-            channel_id: message.channel_id,
-            sequence_number: message.sequence_number,
-            is_standard: true,
-            share: Share {
-                job_id: message.job_id,
-                nonce: message.nonce,
-                ntime: message.ntime,
-                version: message.version,
-                extranonce: &[],
-            },
-        }
-    }
-}
-
-impl<'a> From<&'a SubmitSharesExtended<'a>> for Submission<'a> {
-    fn from(message: &'a SubmitSharesExtended<'a>) -> Self {
-        Self {
-            channel_id: message.channel_id,
-            sequence_number: message.sequence_number,
-            is_standard: false,
-            share: Share {
-                job_id: message.job_id,
-                nonce: message.nonce,
-                ntime: message.ntime,
-                version: message.version,
-                extranonce: message.extranonce.as_bytes(),
-            },
-        }
-    }
-}
-
-/// SV2 5.3.14: every incorrect share is answered at once, with its own sequence number.
-fn reject(submission: &Submission<'_>, code: ErrorCode, out: &mut Out) {
-    out.send(MiningOwned::SubmitSharesError(SubmitSharesErrorOwned {
-        channel_id: submission.channel_id,
-        sequence_number: submission.sequence_number,
-        error_code: text(code),
-    }));
-    out.event(ServerEvent::Rejected {
-        channel_id: submission.channel_id,
-        job_id: submission.share.job_id,
-        code,
-    });
-}
-
-/// SV2 5.3.13: counts and sums what was accepted since the last acknowledgement.
-fn acknowledge(channel_id: u32, batch: &mut Batch, out: &mut Out) {
-    if batch.count == 0 {
-        return;
-    }
-    let whole = batch.difficulty.floor();
-    out.send(MiningOwned::SubmitSharesSuccess(SubmitSharesSuccess {
-        channel_id,
-        last_sequence_number: batch.last_sequence_number,
-        new_submits_accepted_count: batch.count,
-        new_shares_sum: whole as u64,
-    }));
-    batch.count = 0;
-    batch.difficulty -= whole;
 }
 
 fn refuse_custom_job(request: &SetCustomMiningJob<'_>, out: &mut Out) {

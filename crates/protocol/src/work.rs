@@ -5,6 +5,7 @@ use std::sync::Arc;
 use stratum_core::template_distribution_sv2::{NewTemplate, SetNewPrevHash};
 
 use crate::coinbase::{Coinbase, CoinbasePlan};
+use crate::payout::Payout;
 use crate::target::Target;
 
 /// Future templates kept until one of them is activated; the oldest goes first.
@@ -38,13 +39,15 @@ pub struct Template {
     pub coinbase_tx_locktime: u32,
     /// Siblings of the coinbase's txid, deepest first.
     pub merkle_path: Vec<[u8; 32]>,
-    /// The coinbase built for it, once for all channels that share its plan.
+    /// How coinbases for it are built.
+    pub plan: Arc<CoinbasePlan>,
+    /// The one that pays the pool, built once for all channels that do.
     pub coinbase: Arc<Coinbase>,
 }
 
 impl Template {
     /// Copies a received template and builds its coinbase.
-    pub fn new(session: u64, message: &NewTemplate<'_>, plan: &CoinbasePlan) -> Self {
+    pub fn new(session: u64, message: &NewTemplate<'_>, plan: &Arc<CoinbasePlan>) -> Self {
         let mut template = Self {
             session,
             id: message.template_id,
@@ -61,9 +64,10 @@ impl Template {
                 .iter()
                 .map(|node| *node.as_array())
                 .collect(),
+            plan: Arc::clone(plan),
             coinbase: Arc::default(),
         };
-        template.coinbase = Arc::new(plan.build(&template));
+        template.coinbase = Arc::new(plan.build(&template, &Payout::Pool));
         template
     }
 
@@ -134,7 +138,7 @@ pub enum WorkError {
 /// Turns the messages of a template provider into [`Work`].
 #[derive(Debug)]
 pub struct WorkTracker {
-    plan: CoinbasePlan,
+    plan: Arc<CoinbasePlan>,
     session: u64,
     futures: Vec<Arc<Template>>,
     active: Option<(Arc<PrevHash>, Arc<Template>)>,
@@ -144,7 +148,7 @@ impl WorkTracker {
     /// Builds coinbases by `plan`.
     pub fn new(plan: CoinbasePlan) -> Self {
         Self {
-            plan,
+            plan: Arc::new(plan),
             session: 0,
             futures: Vec::new(),
             active: None,

@@ -52,6 +52,20 @@ fn a_whole_configuration_is_read() {
 }
 
 #[test]
+fn vardiff_is_on_except_where_devices_are_paced() {
+    let regtest = good();
+    let signet = format!("network = \"signet\"\n{regtest}").replace(
+        "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080",
+        "tb1qw508d6qejxtdg4y5r3zarvary0c5xw7kxpjzsx",
+    );
+    let vardiff = |text: &str| read(text).unwrap().policy.vardiff;
+    assert!(!vardiff(&regtest));
+    assert!(vardiff(&format!("enable_vardiff = true\n{regtest}")));
+    assert!(vardiff(&signet));
+    assert!(!vardiff(&format!("enable_vardiff = false\n{signet}")));
+}
+
+#[test]
 fn each_wrong_value_is_named() {
     let good = good();
     let with = |from: &str, to: &str| {
@@ -62,6 +76,31 @@ fn each_wrong_value_is_named() {
         &with("bcrt1qw508", "bcrt1qw509"),
         "coinbase_reward_script",
         "bcrt1qw509",
+    );
+    check(
+        &format!("network = \"testnet4\"\n{good}"),
+        "coinbase_reward_script",
+        "testnet4",
+    );
+    check(
+        &format!("supported_extensions = [2, 3]\n{good}"),
+        "supported_extensions",
+        "3",
+    );
+    check(
+        &format!("supported_extensions = []\nrequired_extensions = [2]\n{good}"),
+        "required_extensions",
+        "must be in supported_extensions",
+    );
+    check(
+        &format!("idle_timeout_sec = 0\n{good}"),
+        "idle_timeout_sec",
+        "at least 1",
+    );
+    check(
+        &format!("network = \"moon\"\n{good}"),
+        "network",
+        "expected mainnet",
     );
     check(
         &with("addr(", "what("),

@@ -6,14 +6,14 @@ use super::*;
 use crate::testing::{new_template, plan};
 
 fn template() -> Template {
-    Template::new(0, &new_template(1, true), &plan())
+    Template::new(0, &new_template(1, true), &Arc::new(plan()))
 }
 
 #[test]
 fn the_coinbase_with_its_extranonce_is_the_transaction_the_template_asks_for() {
     // TPC-10, TPC-12, POOL-29, 30, 31, T-15, T-16
     let (plan, template) = (plan(), template());
-    let coinbase = plan.build(&template);
+    let coinbase = plan.build(&template, &Payout::Pool);
     let extranonce: Vec<u8> = (1..=22).collect();
     let (first, rest) = extranonce.split_at(6);
 
@@ -47,7 +47,7 @@ fn without_a_commitment_the_coinbase_has_no_witness() {
     let mut template = template();
     template.coinbase_tx_outputs.clear();
     template.coinbase_tx_outputs_count = 0;
-    let full = plan().build(&template).full(&[&[0; 22]]);
+    let full = plan().build(&template, &Payout::Pool).full(&[&[0; 22]]);
     let transaction: Transaction = deserialize(&full).unwrap();
     assert!(transaction.input[0].witness.is_empty());
     assert_eq!(transaction.output.len(), 1);
@@ -55,7 +55,7 @@ fn without_a_commitment_the_coinbase_has_no_witness() {
 
 #[test]
 fn the_prepared_hash_is_the_txid() {
-    let coinbase = Arc::new(plan().build(&template()));
+    let coinbase = Arc::new(plan().build(&template(), &Payout::Pool));
     let hasher = CoinbaseHasher::new(Arc::clone(&coinbase), &[9; 6]);
     for rolled in [[0; 16], [255; 16]] {
         let transaction: Transaction = deserialize(&coinbase.full(&[&[9; 6], &rolled])).unwrap();
@@ -101,16 +101,41 @@ fn a_signature_that_does_not_fit_is_refused() {
 }
 
 #[test]
-fn announced_output_size_covers_what_is_built() {
+fn a_split_block_pays_both_before_the_template_s_outputs() {
+    // SV2 7.2: the template's outputs come last.
+    let payout = Payout::Miner {
+        script: vec![0x52].into(),
+        pool_percent: 10,
+    };
+    let full = plan().build(&template(), &payout).full(&[&[0; 22]]);
+    let transaction: Transaction = deserialize(&full).unwrap();
+    let outputs: Vec<_> = transaction
+        .output
+        .iter()
+        .map(|output| (output.value.to_sat(), output.script_pubkey.clone()))
+        .collect();
+    assert_eq!(outputs[0], (500_000_000, plan().reward_script));
+    assert_eq!(outputs[1], (4_500_000_000, vec![0x52].into()));
+    assert!(outputs[2].1.is_op_return());
+    assert_eq!(outputs.len(), 3);
+}
+
+#[test]
+fn announced_output_size_covers_the_largest_payout_that_is_built() {
     // TPC-03
-    let mut template = template();
-    let with = plan().build(&template).suffix.len();
-    template.coinbase_tx_outputs.clear();
+    let template = template();
     let bare = 4 + 1 + 4;
     let template_outputs = 47;
-    assert_eq!(
-        plan().outputs_size() as usize,
-        with - bare - template_outputs
-    );
-    assert_eq!(plan().outputs_sigops(), 0);
+    let size = |payout: &Payout| {
+        let suffix = plan().build(&template, payout).suffix;
+        suffix.len() - bare - template_outputs
+    };
+    let largest = Payout::Miner {
+        script: vec![0; MAX_ADDRESS_SCRIPT].into(),
+        pool_percent: 1,
+    };
+    assert_eq!(plan().outputs_size() as usize, size(&largest));
+    assert!(size(&Payout::Pool) < size(&largest));
+    // One OP_CHECKSIG of a miner's P2PKH output; the pool's own is in the witness.
+    assert_eq!(plan().outputs_sigops(), 4);
 }

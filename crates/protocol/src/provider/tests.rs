@@ -50,7 +50,8 @@ fn constraints_come_first_and_cover_what_is_added() {
     // TPC-02, 03
     let frame = ProviderClient::new(plan()).connected();
     assert_eq!(frame[..6], [0, 0, 0x70, 6, 0, 0]);
-    assert_eq!(frame[6..], [31, 0, 0, 0, 0, 0]);
+    // The pool's P2WPKH output and the largest a miner can ask for.
+    assert_eq!(frame[6..], [31 + 51, 0, 0, 0, 4, 0]);
 }
 
 #[test]

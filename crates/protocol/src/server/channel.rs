@@ -6,7 +6,11 @@ use std::sync::Arc;
 use crate::coinbase::{Coinbase, CoinbaseHasher, Header, merkle_root};
 use crate::error_code::{self, ErrorCode};
 use crate::target::Target;
-use crate::work::{PrevHash, Template};
+use crate::vardiff::Vardiff;
+use crate::work::PrevHash;
+
+use super::group::Draft;
+use super::worker::Workers;
 
 /// The version bits a miner may change freely (BIP-0323).
 pub const VERSION_ROLLING_MASK: u32 = 0x1fff_ffe0;
@@ -37,7 +41,7 @@ pub enum ChannelKind {
 #[derive(Debug)]
 struct ChannelJob {
     id: u32,
-    template: Arc<Template>,
+    draft: Draft,
     hashing: Hashing,
     state: JobState,
 }
@@ -122,16 +126,26 @@ pub struct Verdict {
 pub(super) struct Channel {
     pub(super) id: u32,
     pub(super) kind: ChannelKind,
+    /// Decides whom its blocks pay.
+    pub(super) group_id: u32,
     pub(super) user_identity: String,
     /// For standard channels the whole extranonce.
     pub(super) extranonce_prefix: Vec<u8>,
     pub(super) max_target: Target,
     pub(super) target: Target,
+    /// Hashes a second, as the client said last.
+    pub(super) declared: f32,
+    pub(super) vardiff: Option<Vardiff>,
     pub(super) batch: Batch,
+    pub(super) workers: Workers,
+    /// Jobs on this tip that repeat a template for the sake of a new target.
+    repeats: u32,
     jobs: Vec<ChannelJob>,
     stale: VecDeque<u32>,
     /// Accepted hashes on this tip, by eight of their low bytes.
     seen: HashSet<u64>,
+    /// The previous block of the jobs that `seen` is about.
+    tip: Option<[u8; 32]>,
     max_jobs: usize,
 }
 
@@ -156,33 +170,57 @@ impl Channel {
         Self {
             id,
             kind,
+            group_id: 0,
             user_identity,
             extranonce_prefix,
             max_target: Target::MAX,
             target: Target::MAX,
+            declared: 0.0,
+            vardiff: None,
+            repeats: 0,
             batch: Batch::default(),
+            workers: Workers::default(),
             jobs: Vec::new(),
             stale: VecDeque::new(),
             seen: HashSet::new(),
+            tip: None,
             max_jobs,
         }
     }
 
     /// Announces a job for a tip that is not there yet.
-    pub(super) fn add_future(&mut self, id: u32, template: &Arc<Template>) {
-        let job = self.job(id, template, JobState::Future);
+    pub(super) fn add_future(&mut self, id: u32, draft: &Draft) {
+        let job = self.job(id, draft, JobState::Future);
         self.jobs.push(job);
     }
 
     /// Announces a job that is mined at once; the ones on the same tip stay valid.
-    pub(super) fn add_active(
+    pub(super) fn add_active(&mut self, id: u32, draft: &Draft, prev_hash: &Arc<PrevHash>) {
+        let state = self.activation(prev_hash, prev_hash.header_timestamp);
+        self.push_active(id, draft, state);
+    }
+
+    /// Announces a job that differs from one before in its target only, and so must begin at a
+    /// time that no earlier one can have reached: the miner would find the same shares again.
+    /// It may count one up each second (SV2 5.3.11), of which `elapsed` have passed on this tip.
+    /// Returns that time.
+    pub(super) fn add_repeated(
         &mut self,
         id: u32,
-        template: &Arc<Template>,
+        draft: &Draft,
         prev_hash: &Arc<PrevHash>,
-    ) {
-        let state = self.activation(prev_hash);
-        let job = self.job(id, template, state);
+        elapsed: u32,
+    ) -> u32 {
+        self.repeats += 1;
+        let ahead = elapsed.saturating_add(2 * self.repeats);
+        let min_ntime = prev_hash.header_timestamp.saturating_add(ahead);
+        let state = self.activation(prev_hash, min_ntime);
+        self.push_active(id, draft, state);
+        min_ntime
+    }
+
+    fn push_active(&mut self, id: u32, draft: &Draft, state: JobState) {
+        let job = self.job(id, draft, state);
         self.jobs.push(job);
         let active = |job: &ChannelJob| matches!(job.state, JobState::Active { .. });
         if self.jobs.iter().filter(|job| active(job)).count() > self.max_jobs {
@@ -199,20 +237,25 @@ impl Channel {
         let mut jobs = std::mem::take(&mut self.jobs);
         if let Some(at) = jobs.iter().position(|job| job.id == id) {
             let mut job = jobs.swap_remove(at);
-            job.state = self.activation(prev_hash);
+            job.state = self.activation(prev_hash, prev_hash.header_timestamp);
             self.jobs.push(job);
         }
         jobs.sort_by_key(|job| job.id);
         for job in jobs {
             self.remember_stale(job.id);
         }
-        self.seen.clear();
+        // A provider that comes back sends the tip it sent before; what was found on it stays found.
+        if self.tip != Some(prev_hash.prev_hash) {
+            self.tip = Some(prev_hash.prev_hash);
+            self.seen.clear();
+        }
+        self.repeats = 0;
     }
 
     /// The merkle root of a standard job, for NewMiningJob.
-    pub(super) fn merkle_root(&self, template: &Template) -> [u8; 32] {
-        let hasher = CoinbaseHasher::new(Arc::clone(&template.coinbase), &self.extranonce_prefix);
-        merkle_root(hasher.txid(&[]), &template.merkle_path)
+    pub(super) fn merkle_root(&self, draft: &Draft) -> [u8; 32] {
+        let hasher = CoinbaseHasher::new(Arc::clone(&draft.coinbase), &self.extranonce_prefix);
+        merkle_root(hasher.txid(&[]), &draft.template.merkle_path)
     }
 
     /// Whether so many shares were seen on this tip that duplicates can no longer be told.
@@ -246,7 +289,7 @@ impl Channel {
         {
             return Err(error_code::BAD_EXTRANONCE_SIZE);
         }
-        if (share.version ^ job.template.version) & !VERSION_ROLLING_MASK != 0 {
+        if (share.version ^ job.draft.template.version) & !VERSION_ROLLING_MASK != 0 {
             return Err(error_code::INVALID_NON_ROLLABLE_VERSION_BIT);
         }
         // On regtest many blocks within a second push the chain's time ahead of the clock (T-26).
@@ -256,9 +299,10 @@ impl Channel {
         }
         let root = match &job.hashing {
             Hashing::Root(root) => *root,
-            Hashing::Coinbase(hasher) => {
-                merkle_root(hasher.txid(share.extranonce), &job.template.merkle_path)
-            }
+            Hashing::Coinbase(hasher) => merkle_root(
+                hasher.txid(share.extranonce),
+                &job.draft.template.merkle_path,
+            ),
         };
         let hash = Header {
             version: share.version,
@@ -279,14 +323,14 @@ impl Channel {
             hashes: target.hashes(),
         };
         let block = is_block.then(|| Solution {
-            session: job.template.session,
-            template_id: job.template.id,
+            session: job.draft.template.session,
+            template_id: job.draft.template.id,
             version: share.version,
             ntime: share.ntime,
             nonce: share.nonce,
-            coinbase: self.full_coinbase(&job.template.coinbase, share.extranonce),
+            coinbase: self.full_coinbase(&job.draft.coinbase, share.extranonce),
             hash,
-            height: job.template.height(),
+            height: job.draft.template.height(),
         });
         let low = u64::from_le_bytes(hash[..8].try_into().expect("a hash has 32 bytes"));
         if !self.seen.insert(low) {
@@ -316,27 +360,27 @@ impl Channel {
         })
     }
 
-    fn job(&self, id: u32, template: &Arc<Template>, state: JobState) -> ChannelJob {
+    fn job(&self, id: u32, draft: &Draft, state: JobState) -> ChannelJob {
         let hashing = match self.kind {
-            ChannelKind::Standard => Hashing::Root(self.merkle_root(template)),
+            ChannelKind::Standard => Hashing::Root(self.merkle_root(draft)),
             ChannelKind::Extended { .. } => Hashing::Coinbase(CoinbaseHasher::new(
-                Arc::clone(&template.coinbase),
+                Arc::clone(&draft.coinbase),
                 &self.extranonce_prefix,
             )),
         };
         ChannelJob {
             id,
-            template: Arc::clone(template),
+            draft: draft.clone(),
             hashing,
             state,
         }
     }
 
     /// The target is pinned here: a later SetTarget does not touch active jobs (SV2 5.3.21).
-    fn activation(&self, prev_hash: &Arc<PrevHash>) -> JobState {
+    fn activation(&self, prev_hash: &Arc<PrevHash>, min_ntime: u32) -> JobState {
         JobState::Active {
             prev_hash: Arc::clone(prev_hash),
-            min_ntime: prev_hash.header_timestamp,
+            min_ntime,
             target: self.target,
         }
     }

@@ -1,12 +1,15 @@
 //! New work to the channels of a connection (SV2 5.3.15 to 5.3.17).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use stratum_core::binary_sv2::{Sv2OptionOwned, U256Owned};
 use stratum_core::mining_sv2::{NewMiningJobOwned, SetNewPrevHashOwned};
 
 use super::channel::{Channel, ChannelKind};
-use super::{GROUP_ID, MiningServer, Out};
+use super::group::Draft;
+use super::{MiningServer, Out};
+use crate::core::Now;
 use crate::message::MiningOwned;
 use crate::setup;
 use crate::work::{PrevHash, Template, Work};
@@ -18,8 +21,15 @@ const NEW_EXTENDED_MINING_JOB: u8 = 0x1f;
 #[derive(Debug)]
 pub(super) struct Announced {
     template: Arc<Template>,
-    /// Who knows which job: the members of the group at that time, or each channel its own.
-    jobs: Vec<(u32, u32)>,
+    /// Which channel knows it as which job.
+    jobs: BTreeMap<u32, u32>,
+}
+
+/// Those who get one message for all of them: the members of a group, or one channel of a client
+/// that cannot process extended jobs.
+struct Audience {
+    address: u32,
+    members: Vec<u32>,
 }
 
 impl MiningServer {
@@ -31,21 +41,32 @@ impl MiningServer {
             self.announced.clear();
             return;
         }
-        for template in &work.futures {
-            if self.announced(template).is_none() {
-                self.announce_future(template, out);
+        let audiences = self.audiences();
+        if !Arc::ptr_eq(&before.prev_hash, &work.prev_hash) {
+            self.activate(&work.template, &work.prev_hash, &audiences, out);
+            // A tip ends every other job, future ones included (SV2 5.3.17, T-09).
+            self.announced.clear();
+        } else if !Arc::ptr_eq(&before.template, &work.template) {
+            for audience in &audiences {
+                self.announce_active(&work.template, &work.prev_hash, audience, out);
             }
         }
-        if !Arc::ptr_eq(&before.prev_hash, &work.prev_hash) {
-            self.activate(&work.template, &work.prev_hash, out);
-        } else if !Arc::ptr_eq(&before.template, &work.template) {
-            self.announce_active(&work.template, &work.prev_hash, out);
+        // After the tip: those it has not ended came after it.
+        for template in &work.futures {
+            if self.announced(template).is_none() {
+                for audience in &audiences {
+                    self.announce_future(template, audience, out);
+                }
+            }
         }
         self.announced.retain(|announced| {
             work.futures
                 .iter()
                 .any(|template| Arc::ptr_eq(template, &announced.template))
         });
+        for group in self.groups.values_mut() {
+            group.forget_all_but(work);
+        }
     }
 
     /// A channel's first messages: a future job, then the tip that activates it (SV2 5.3.15, 17).
@@ -54,16 +75,33 @@ impl MiningServer {
         if self.has(setup::REQUIRES_WORK_SELECTION) {
             return;
         }
-        let Work {
-            prev_hash,
-            template,
-            ..
-        } = self.work.clone();
+        let template = Arc::clone(&self.work.template);
+        let prev_hash = Arc::clone(&self.work.prev_hash);
         let job_id = self.next_job_id();
+        let draft = self.draft(channel_id, &template);
         if let Some(channel) = self.channels.get_mut(&channel_id) {
-            send_future(channel, job_id, &template, out);
+            send_job(channel, job_id, None, &draft, out);
+            channel.add_future(job_id, &draft);
             channel.activate(job_id, &prev_hash);
             send_prev_hash(channel_id, job_id, &prev_hash, out);
+        }
+    }
+
+    /// A job for one channel on the current tip, so that its new target takes effect now: a target
+    /// never touches jobs that are mined already (SV2 5.3.21), and the next template may be far.
+    pub(super) fn fresh_job(&mut self, now: Now, channel_id: u32, out: &mut Out) {
+        if self.has(setup::REQUIRES_WORK_SELECTION) {
+            return;
+        }
+        let job_id = self.next_job_id();
+        let template = Arc::clone(&self.work.template);
+        let draft = self.draft(channel_id, &template);
+        let since = self.tip_since.unwrap_or(now.instant);
+        let elapsed = now.instant.saturating_duration_since(since).as_secs() as u32;
+        if let Some(channel) = self.channels.get_mut(&channel_id) {
+            let prev_hash = &self.work.prev_hash;
+            let min_ntime = channel.add_repeated(job_id, &draft, prev_hash, elapsed);
+            send_job(channel, job_id, Some(min_ntime), &draft, out);
         }
     }
 
@@ -73,58 +111,107 @@ impl MiningServer {
             .find(|announced| Arc::ptr_eq(&announced.template, template))
     }
 
-    fn announce_future(&mut self, template: &Arc<Template>, out: &mut Out) {
-        let mut jobs = Vec::with_capacity(self.channels.len());
+    fn audiences(&self) -> Vec<Audience> {
         if self.has(setup::REQUIRES_STANDARD_JOBS) {
-            let mut next = self.next_job_id;
-            for channel in self.channels.values_mut() {
-                send_future(channel, next, template, out);
-                jobs.push((channel.id, next));
-                next += 1;
-            }
-            self.next_job_id = next;
-        } else {
-            let job_id = self.next_job_id();
-            send_extended_job(GROUP_ID, job_id, None, template, out);
-            for channel in self.channels.values_mut() {
-                channel.add_future(job_id, template);
-                jobs.push((channel.id, job_id));
-            }
+            let single = |id: &u32| Audience {
+                address: *id,
+                members: vec![*id],
+            };
+            return self.channels.keys().map(single).collect();
         }
-        let template = Arc::clone(template);
-        self.announced.push(Announced { template, jobs });
+        let mut groups: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+        for channel in self.channels.values() {
+            groups.entry(channel.group_id).or_default().push(channel.id);
+        }
+        let audience = |(address, members)| Audience { address, members };
+        groups.into_iter().map(audience).collect()
     }
 
-    fn activate(&mut self, template: &Arc<Template>, prev_hash: &Arc<PrevHash>, out: &mut Out) {
-        // A channel opened after the future job was sent has never seen it: then all get it anew
-        // (T-10). SetNewPrevHash may only name a job that was sent as a future one.
-        let known = self.announced(template).is_some_and(|announced| {
-            let knows = |id: &u32| {
-                announced
-                    .jobs
-                    .iter()
-                    .any(|(channel_id, _)| channel_id == id)
-            };
-            self.channels.keys().all(knows)
-        });
-        if !known {
-            self.announced
-                .retain(|announced| !Arc::ptr_eq(&announced.template, template));
-            self.announce_future(template, out);
+    /// `template` with the coinbase of the payout that the channel asked for.
+    fn draft(&mut self, channel_id: u32, template: &Arc<Template>) -> Draft {
+        let group = self
+            .channels
+            .get(&channel_id)
+            .map(|channel| channel.group_id);
+        let group = group.and_then(|id| self.groups.get_mut(&id));
+        Draft {
+            template: Arc::clone(template),
+            coinbase: match group {
+                Some(group) => group.coinbase(template),
+                None => Arc::clone(&template.coinbase),
+            },
         }
-        let Some(announced) = self.announced(template) else {
+    }
+
+    /// Sends one job to all of `audience`; they share a group, and with it a payout.
+    fn announce(
+        &mut self,
+        audience: &Audience,
+        (job_id, min_ntime): (u32, Option<u32>),
+        template: &Arc<Template>,
+        out: &mut Out,
+    ) -> Option<Draft> {
+        let first = *audience.members.first()?;
+        let draft = self.draft(first, template);
+        if audience.address == first {
+            send_job(self.channels.get(&first)?, job_id, min_ntime, &draft, out);
+        } else {
+            send_extended_job(audience.address, job_id, min_ntime, &draft, out);
+        }
+        Some(draft)
+    }
+
+    fn announce_future(&mut self, template: &Arc<Template>, audience: &Audience, out: &mut Out) {
+        let job_id = self.next_job_id();
+        let Some(draft) = self.announce(audience, (job_id, None), template, out) else {
             return;
         };
-        let jobs = announced.jobs.clone();
-        let grouped = !self.has(setup::REQUIRES_STANDARD_JOBS);
-        if let (true, Some((_, job_id))) = (grouped, jobs.first()) {
-            send_prev_hash(GROUP_ID, *job_id, prev_hash, out);
+        for id in &audience.members {
+            if let Some(channel) = self.channels.get_mut(id) {
+                channel.add_future(job_id, &draft);
+            }
         }
-        for (channel_id, job_id) in jobs {
-            if let Some(channel) = self.channels.get_mut(&channel_id) {
-                channel.activate(job_id, prev_hash);
-                if !grouped {
-                    send_prev_hash(channel_id, job_id, prev_hash, out);
+        let jobs = audience.members.iter().map(|id| (*id, job_id));
+        let mut known = self.announced.iter_mut();
+        match known.find(|known| Arc::ptr_eq(&known.template, template)) {
+            Some(announced) => announced.jobs.extend(jobs),
+            None => self.announced.push(Announced {
+                template: Arc::clone(template),
+                jobs: jobs.collect(),
+            }),
+        }
+    }
+
+    /// The job that all of `audience` know `template` as.
+    fn common_job(&self, template: &Arc<Template>, audience: &Audience) -> Option<u32> {
+        let jobs = &self.announced(template)?.jobs;
+        let first = jobs.get(audience.members.first()?)?;
+        let agrees = |id| jobs.get(id) == Some(first);
+        audience.members.iter().all(agrees).then_some(*first)
+    }
+
+    fn activate(
+        &mut self,
+        template: &Arc<Template>,
+        prev_hash: &Arc<PrevHash>,
+        audiences: &[Audience],
+        out: &mut Out,
+    ) {
+        // A channel opened after the future job was sent has never seen it: then its group gets it
+        // anew (T-10). SetNewPrevHash may only name a job that was sent as a future one.
+        for audience in audiences {
+            if self.common_job(template, audience).is_none() {
+                self.announce_future(template, audience, out);
+            }
+        }
+        for audience in audiences {
+            let Some(job_id) = self.common_job(template, audience) else {
+                continue;
+            };
+            send_prev_hash(audience.address, job_id, prev_hash, out);
+            for id in &audience.members {
+                if let Some(channel) = self.channels.get_mut(id) {
+                    channel.activate(job_id, prev_hash);
                 }
             }
         }
@@ -135,23 +222,18 @@ impl MiningServer {
         &mut self,
         template: &Arc<Template>,
         prev_hash: &Arc<PrevHash>,
+        audience: &Audience,
         out: &mut Out,
     ) {
-        let min_ntime = Some(prev_hash.header_timestamp);
-        if self.has(setup::REQUIRES_STANDARD_JOBS) {
-            let mut next = self.next_job_id;
-            for channel in self.channels.values_mut() {
-                send_standard_job(channel, next, min_ntime, template, out);
-                channel.add_active(next, template, prev_hash);
-                next += 1;
-            }
-            self.next_job_id = next;
-            return;
-        }
         let job_id = self.next_job_id();
-        send_extended_job(GROUP_ID, job_id, min_ntime, template, out);
-        for channel in self.channels.values_mut() {
-            channel.add_active(job_id, template, prev_hash);
+        let job = (job_id, Some(prev_hash.header_timestamp));
+        let Some(draft) = self.announce(audience, job, template, out) else {
+            return;
+        };
+        for id in &audience.members {
+            if let Some(channel) = self.channels.get_mut(id) {
+                channel.add_active(job_id, &draft, prev_hash);
+            }
         }
     }
 
@@ -163,29 +245,29 @@ impl MiningServer {
     }
 }
 
-fn send_future(channel: &mut Channel, job_id: u32, template: &Arc<Template>, out: &mut Out) {
+/// By the channel's kind.
+fn send_job(channel: &Channel, job_id: u32, min_ntime: Option<u32>, draft: &Draft, out: &mut Out) {
     match channel.kind {
-        ChannelKind::Standard => send_standard_job(channel, job_id, None, template, out),
+        ChannelKind::Standard => send_standard_job(channel, job_id, min_ntime, draft, out),
         ChannelKind::Extended { .. } => {
-            send_extended_job(channel.id, job_id, None, template, out);
+            send_extended_job(channel.id, job_id, min_ntime, draft, out);
         }
     }
-    channel.add_future(job_id, template);
 }
 
 fn send_standard_job(
     channel: &Channel,
     job_id: u32,
     min_ntime: Option<u32>,
-    template: &Template,
+    draft: &Draft,
     out: &mut Out,
 ) {
     out.send(MiningOwned::NewMiningJob(NewMiningJobOwned {
         channel_id: channel.id,
         job_id,
         min_ntime: Sv2OptionOwned::new(min_ntime),
-        version: template.version,
-        merkle_root: U256Owned::from(channel.merkle_root(template)),
+        version: draft.template.version,
+        merkle_root: U256Owned::from(channel.merkle_root(draft)),
     }));
 }
 
@@ -195,9 +277,10 @@ pub(super) fn send_extended_job(
     channel_id: u32,
     job_id: u32,
     min_ntime: Option<u32>,
-    template: &Template,
+    draft: &Draft,
     out: &mut Out,
 ) {
+    let Draft { template, coinbase } = draft;
     out.send_with(NEW_EXTENDED_MINING_JOB, true, |payload| {
         payload.extend_from_slice(&channel_id.to_le_bytes());
         payload.extend_from_slice(&job_id.to_le_bytes());
@@ -215,7 +298,7 @@ pub(super) fn send_extended_job(
         for node in &template.merkle_path {
             payload.extend_from_slice(node);
         }
-        for part in [&template.coinbase.prefix, &template.coinbase.suffix] {
+        for part in [&coinbase.prefix, &coinbase.suffix] {
             payload.extend_from_slice(&(part.len() as u16).to_le_bytes());
             payload.extend_from_slice(part);
         }

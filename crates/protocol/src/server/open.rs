@@ -6,12 +6,15 @@ use stratum_core::mining_sv2::{
 };
 
 use super::channel::{Channel, ChannelKind};
+use super::group::Group;
 use super::{
     CHANNEL_INDEX_LEN, CONNECTION_PREFIX_LEN, GROUP_ID, MiningServer, Out, ROLLABLE_EXTRANONCE_LEN,
     ServerEvent,
 };
+use crate::core::Now;
 use crate::error_code::{self, ErrorCode};
 use crate::message::{MiningOwned, text};
+use crate::payout::Payout;
 use crate::setup;
 use crate::target::Target;
 
@@ -51,9 +54,10 @@ impl From<OpenExtendedMiningChannel<'_>> for OpenRequest {
 
 impl MiningServer {
     /// Opens a channel, or says why not.
-    pub(super) fn open(&mut self, request: &OpenRequest, out: &mut Out) {
+    pub(super) fn open(&mut self, now: Now, request: &OpenRequest, out: &mut Out) {
         match self.new_channel(request) {
-            Ok(channel) => {
+            Ok(mut channel) => {
+                self.watch(now, &mut channel, request.nominal_hash_rate);
                 self.announce_channel(&channel, request.request_id, out);
                 let id = channel.id;
                 self.channels.insert(id, channel);
@@ -73,6 +77,8 @@ impl MiningServer {
 
     fn new_channel(&mut self, request: &OpenRequest) -> Result<Channel, ErrorCode> {
         let kind = self.kind(request)?;
+        let payout = Payout::parse(&request.user_identity, self.policy.network)
+            .map_err(|_| error_code::INVALID_USER_IDENTITY)?;
         let target = self
             .policy
             .target(request.nominal_hash_rate, request.max_target)?;
@@ -88,13 +94,34 @@ impl MiningServer {
             // The whole extranonce, of the same length as everybody else's in the group.
             prefix.resize(prefix.len() + ROLLABLE_EXTRANONCE_LEN, 0);
         }
-        let id = self.next_channel_id;
-        self.next_channel_id += 1;
+        let group_id = self.join_group(payout);
+        let id = self.next_channel_id();
         let identity = request.user_identity.clone();
         let mut channel = Channel::new(id, kind, identity, prefix, self.policy.max_jobs);
         channel.max_target = request.max_target;
         channel.target = target;
+        channel.group_id = group_id;
         Ok(channel)
+    }
+
+    /// One more member for the group of those who are paid so. A group's jobs have one coinbase for
+    /// all members, so each payout needs a group of its own.
+    fn join_group(&mut self, payout: Payout) -> u32 {
+        let mut groups = self.groups.iter_mut();
+        if let Some((id, group)) = groups.find(|(_, group)| group.payout == payout) {
+            group.members += 1;
+            return *id;
+        }
+        let id = self.next_channel_id();
+        self.groups.insert(id, Group::new(payout));
+        id
+    }
+
+    /// Channels and groups share one space of ids, and none is used twice (SV2 5.2.3).
+    fn next_channel_id(&mut self) -> u32 {
+        let id = self.next_channel_id;
+        self.next_channel_id += 1;
+        id
     }
 
     fn kind(&self, request: &OpenRequest) -> Result<ChannelKind, ErrorCode> {
@@ -129,7 +156,7 @@ impl MiningServer {
                     channel_id: channel.id,
                     target,
                     extranonce_prefix,
-                    group_channel_id: GROUP_ID,
+                    group_channel_id: channel.group_id,
                 },
             ),
             ChannelKind::Extended { extranonce_size } => {
@@ -140,7 +167,7 @@ impl MiningServer {
                         target,
                         extranonce_size,
                         extranonce_prefix,
-                        group_channel_id: GROUP_ID,
+                        group_channel_id: channel.group_id,
                     },
                 )
             }
@@ -148,9 +175,15 @@ impl MiningServer {
         out.event(ServerEvent::Opened {
             channel_id: channel.id,
             user_identity: channel.user_identity.clone(),
+            payout: self.payout(channel),
             kind: channel.kind,
             target: channel.target,
         });
+    }
+
+    fn payout(&self, channel: &Channel) -> Payout {
+        let group = self.groups.get(&channel.group_id);
+        group.map_or(Payout::Pool, |group| group.payout.clone())
     }
 
     fn allocate_index(&mut self) -> Option<u16> {
@@ -161,11 +194,19 @@ impl MiningServer {
         self.free_indices.pop_front()
     }
 
-    /// Gives a closed channel's part of the search space back.
+    /// Gives a closed channel's part of the search space back, and ends its group if it was the
+    /// last member.
     pub(super) fn release(&mut self, channel: &Channel) {
         let start = CONNECTION_PREFIX_LEN;
         let index = &channel.extranonce_prefix[start..start + CHANNEL_INDEX_LEN];
         let index = u16::from_be_bytes([index[0], index[1]]);
         self.free_indices.push_back(index);
+        if let Some(group) = self.groups.get_mut(&channel.group_id) {
+            group.members -= 1;
+            // The first one stays: its id is the one that the next channel would be told.
+            if group.members == 0 && channel.group_id != GROUP_ID {
+                self.groups.remove(&channel.group_id);
+            }
+        }
     }
 }

@@ -1,8 +1,12 @@
 //! The rules of SV2 chapter 5, one table or scenario each. `open.rs`, `jobs.rs` and `shares.rs`
 //! hold them; this file holds the miner they are played with.
 
+mod difficulty;
+mod extension;
 mod jobs;
+mod limits;
 mod open;
+mod payout;
 mod shares;
 
 use std::time::{Duration, Instant};
@@ -10,7 +14,7 @@ use std::time::{Duration, Instant};
 use stratum_core::binary_sv2::{Str0255, U256};
 use stratum_core::mining_sv2::{
     CloseChannel, NewExtendedMiningJobOwned, OpenExtendedMiningChannel, OpenStandardMiningChannel,
-    SubmitSharesExtended, UpdateChannel,
+    SubmitSharesExtended, SubmitSharesStandard, UpdateChannel,
 };
 
 use super::*;
@@ -29,6 +33,8 @@ struct Miner {
     now: Now,
     block_target: Target,
     received: Vec<MiningOwned>,
+    /// Type of the answer to the last RequestExtensions.
+    negotiated: Option<u8>,
     events: Vec<ServerEvent>,
     closed: Option<String>,
 }
@@ -41,19 +47,27 @@ fn policy() -> Policy {
         ack_delay: Duration::from_secs(1),
         max_jobs: 3,
         max_channels: 100,
+        vardiff: false,
+        // Tests say a lot without time passing.
+        max_messages_per_second: 0,
+        ..Policy::default()
     }
 }
 
 impl Miner {
     /// No share is a block unless a test says so.
     fn new(flags: u32) -> Self {
+        Self::with_policy(policy(), flags)
+    }
+
+    fn with_policy(policy: Policy, flags: u32) -> Self {
         let mut tracker = WorkTracker::new(plan());
         tracker.new_template(&new_template(1, true)).unwrap();
         tracker.set_new_prev_hash(&set_new_prev_hash(1, 1)).unwrap();
         let block_target = Target::from_le_bytes([0; 32]);
         let work = harden(tracker.work().unwrap(), None, block_target);
         Self {
-            server: MiningServer::new(Arc::new(policy()), flags, [7, 0, 0, 1], work),
+            server: MiningServer::new(Arc::new(policy), flags, [7, 0, 0, 1], work),
             tracker,
             now: Now {
                 instant: Instant::now(),
@@ -61,6 +75,7 @@ impl Miner {
             },
             block_target,
             received: Vec::new(),
+            negotiated: None,
             events: Vec::new(),
             closed: None,
         }
@@ -69,6 +84,10 @@ impl Miner {
     fn send(&mut self, message: MiningOwned) -> Vec<MiningOwned> {
         let mut bytes = Vec::new();
         message::encode(message, &mut bytes);
+        self.send_frame(&mut bytes)
+    }
+
+    fn send_frame(&mut self, bytes: &mut [u8]) -> Vec<MiningOwned> {
         let (header, payload) = bytes.split_at_mut(HEADER_LEN);
         let header = FrameHeader::from_bytes((&*header).try_into().unwrap());
         let mut out = Outbox::default();
@@ -122,6 +141,10 @@ impl Miner {
                 Received::Message(AnyMessage::Mining(message)) => {
                     messages.push(message.into_owned());
                 }
+                Received::Unknown {
+                    extension: crate::extension::NEGOTIATION,
+                    msg_type,
+                } => self.negotiated = Some(msg_type),
                 other => panic!("the server sent {other:?}"),
             }
             rest = tail;
@@ -143,8 +166,8 @@ impl Miner {
     }
 
     fn blocks(&self) -> Vec<&Solution> {
-        self.events
-            .iter()
+        let events = self.events.iter();
+        events
             .filter_map(|event| match event {
                 ServerEvent::Block { solution, .. } => Some(solution),
                 _ => None,

@@ -91,7 +91,7 @@ fn heights_are_read_from_the_bip34_push() {
         (&[], None),
     ];
     for (prefix, height) in cases {
-        let mut template = Template::new(0, &new_template(1, true), &plan());
+        let mut template = Template::new(0, &new_template(1, true), &Arc::new(plan()));
         template.coinbase_prefix = prefix.to_vec();
         assert_eq!(template.height(), height, "{prefix:?}");
     }

@@ -1,5 +1,6 @@
 use bitcoin::consensus::deserialize;
 
+use super::super::group::Draft;
 use super::*;
 
 /// Channel, job and kind of each message: `J` standard, `E` extended job, lower case if for a
@@ -179,7 +180,11 @@ fn our_own_encoding_of_a_job_is_the_codec_s() {
     template.merkle_path = vec![[1; 32], [2; 32], [3; 32]];
     for min_ntime in [None, Some(77)] {
         let mut out = Outbox::<ServerEvent>::default();
-        super::super::fanout::send_extended_job(8, 9, min_ntime, &template, &mut out);
+        let draft = Draft {
+            coinbase: Arc::clone(&template.coinbase),
+            template: Arc::new(template.clone()),
+        };
+        super::super::fanout::send_extended_job(8, 9, min_ntime, &draft, &mut out);
         let bytes = out.frames().clone();
         let message = miner.collect(out).pop().unwrap();
         let MiningOwned::NewExtendedMiningJob(job) = &message else {
@@ -237,4 +242,18 @@ fn a_coalesced_update_still_announces_before_it_activates() {
     }
     miner.tracker.new_template(&new_template(4, false)).unwrap();
     assert_eq!(sketch(&miner.publish()), [('e', 1, 2), ('P', 1, 2)]);
+}
+
+#[test]
+fn a_future_job_that_comes_with_a_tip_comes_after_it() {
+    // T-09, POOL-24: a tip ends every future job before it.
+    let mut miner = Miner::new(0);
+    miner.open_extended(4.0);
+    miner.future_template(2);
+    let tip = set_new_prev_hash(2, 5);
+    miner.tracker.set_new_prev_hash(&tip).unwrap();
+    miner.tracker.new_template(&new_template(3, true)).unwrap();
+    let messages = miner.publish();
+    assert_eq!(sketch(&messages), [('P', 1, 2), ('e', 1, 3)]);
+    assert_eq!(sketch(&miner.prev_hash(3, 6)), [('P', 1, 3)]);
 }

@@ -227,7 +227,7 @@ fn acknowledgements_count_each_good_share_once() {
 #[test]
 fn difficulty_below_one_is_carried_to_the_next_acknowledgement() {
     // POOL-54, T-29
-    let mut batch = Batch::default();
+    let mut batch = super::super::channel::Batch::default();
     let mut sum = 0;
     for i in 1..=10 {
         batch.count = 1;
@@ -388,7 +388,7 @@ fn channels_do_not_touch_each_other() {
 
 #[test]
 fn garbage_closes_and_unknown_messages_are_ignored() {
-    // FRAME-14, 17, EXT-08, 09, CONN-14
+    // FRAME-14, 17, EXT-09, 10, CONN-14
     let step = |extension, msg_type, payload: &mut [u8]| {
         let mut miner = Miner::new(0);
         let header = FrameHeader {
@@ -406,6 +406,28 @@ fn garbage_closes_and_unknown_messages_are_ignored() {
     assert!(step(0, 0x1a, &mut [1, 2, 3]).is_some());
     assert!(step(0, 0x70, &mut [0; 6]).is_some());
     assert!(step(0, 0x7f, &mut [0; 6]).is_none());
-    assert!(step(1, 0x00, &mut [0; 6]).is_none());
+    assert!(step(1, 0x00, &mut [0; 1]).is_some());
+    assert!(step(1, 0x07, &mut [0; 6]).is_none());
     assert!(step(0x4abc, 0x00, &mut [0; 6]).is_none());
+}
+
+#[test]
+fn a_tip_that_is_announced_again_does_not_pay_twice() {
+    // POOL-52: a template provider that reconnects begins with the tip there is.
+    both(4.0, |miner, opened| {
+        miner.send(opened.good(&opened.job));
+        let tip = Arc::clone(&miner.server.work.prev_hash);
+        miner.tracker.reconnected();
+        miner.tracker.new_template(&new_template(1, true)).unwrap();
+        let message = set_new_prev_hash(1, 1);
+        miner.tracker.set_new_prev_hash(&message).unwrap();
+        let mut work = miner.tracker.work().unwrap();
+        work.prev_hash = Arc::new((*tip).clone());
+        let mut out = Outbox::default();
+        miner.server.input(miner.now, work, &mut out);
+        let messages = miner.collect(out);
+        let again = Job::read(&messages[0]);
+        let answer = miner.send(opened.good(&again));
+        assert_eq!(rejected(&answer), "duplicate-share");
+    });
 }

@@ -1,0 +1,79 @@
+//! What the rest of a role learns from a connection.
+
+use super::channel::{Accepted, ChannelKind, Solution};
+use super::limits::Limit;
+use super::worker::Worker;
+use crate::error_code::ErrorCode;
+use crate::payout::Payout;
+use crate::target::Target;
+
+/// What happens on a connection.
+#[derive(Debug)]
+pub enum ServerEvent {
+    /// A channel was opened.
+    Opened {
+        /// Its id on this connection.
+        channel_id: u32,
+        /// Whom the client says it is for.
+        user_identity: String,
+        /// Whom its blocks pay.
+        payout: Payout,
+        /// Its kind.
+        kind: ChannelKind,
+        /// Its first target.
+        target: Target,
+    },
+    /// A channel was not opened.
+    OpenRefused(ErrorCode),
+    /// A channel is gone.
+    Closed {
+        /// Its id on this connection.
+        channel_id: u32,
+    },
+    /// A channel got another target because of the shares it sent, or did not send.
+    Retargeted {
+        /// Its id on this connection.
+        channel_id: u32,
+        /// For jobs from now on.
+        target: Target,
+        /// Its hash rate as far as it is known, in hashes a second.
+        hashrate: f64,
+    },
+    /// A share was accepted.
+    Accepted {
+        /// The channel.
+        channel_id: u32,
+        /// The job on that channel.
+        job_id: u32,
+        /// Hash and worth.
+        share: Accepted,
+        /// Who found it, if the client says so.
+        worker: Option<Worker>,
+    },
+    /// A share was rejected.
+    Rejected {
+        /// What the client called the channel.
+        channel_id: u32,
+        /// What the client called the job.
+        job_id: u32,
+        /// Why.
+        code: ErrorCode,
+        /// Who found it, if the client says so.
+        worker: Option<Worker>,
+    },
+    /// A share is a block. It must reach the node, whatever becomes of the share.
+    Block {
+        /// The channel.
+        channel_id: u32,
+        /// The job on that channel.
+        job_id: u32,
+        /// Whom the channel is for.
+        user_identity: String,
+        /// The block.
+        solution: Solution,
+    },
+    /// The connection is closed because of a limit.
+    Limited(Limit),
+    /// A message that means nothing here was ignored.
+    Ignored(String),
+}

@@ -1,0 +1,98 @@
+//! What one connection may do, and for how long it may do nothing.
+
+use std::time::{Duration, Instant};
+
+use super::{MiningServer, Out, ServerEvent};
+use crate::core::Now;
+
+/// Seconds of messages that may come at once.
+const BURST: f64 = 10.0;
+/// How long a client has to negotiate what it must.
+const NEGOTIATION: Duration = Duration::from_secs(10);
+
+/// A limit for which a connection was closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Limit {
+    /// No channel and no message for too long.
+    Idle,
+    /// Too many messages.
+    Messages,
+    /// An extension it must negotiate was not.
+    Extension,
+}
+
+impl Limit {
+    /// For metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Messages => "messages",
+            Self::Extension => "extension",
+        }
+    }
+}
+
+/// When the client spoke, and how much more it may say.
+#[derive(Debug, Default)]
+pub(super) struct Activity {
+    last: Option<Instant>,
+    /// Messages it has said too soon; flows off with time.
+    backlog: f64,
+}
+
+impl MiningServer {
+    /// The connection was set up. Without this call it is idle from its first message on only.
+    pub fn connected(&mut self, now: Now) {
+        self.activity.last = Some(now.instant);
+    }
+
+    /// A message arrived. Whether it may be looked at; otherwise the connection is closing.
+    pub(super) fn admit(&mut self, now: Now, out: &mut Out) -> bool {
+        let last = self.activity.last.replace(now.instant);
+        let limit = f64::from(self.policy.max_messages_per_second);
+        if limit == 0.0 {
+            return true;
+        }
+        let passed = last.map_or(0.0, |last| {
+            now.instant.saturating_duration_since(last).as_secs_f64()
+        });
+        let activity = &mut self.activity;
+        activity.backlog = (activity.backlog - passed * limit).max(0.0) + 1.0;
+        if activity.backlog <= limit * BURST {
+            return true;
+        }
+        let limit = self.policy.max_messages_per_second;
+        self.exceeded(
+            Limit::Messages,
+            &format!("more than {limit} messages a second"),
+            out,
+        );
+        false
+    }
+
+    /// When a client that opens no channel has done nothing for too long (SV2 5.3.2). One that has
+    /// a channel never has: a slow miner may need hours for a share.
+    pub(super) fn idle_due(&self) -> Option<Instant> {
+        let last = self.activity.last.filter(|_| self.channels.is_empty())?;
+        let patience = match self.policy.extensions.missing(&self.granted) {
+            Some(_) => self.policy.idle.min(NEGOTIATION),
+            None => self.policy.idle,
+        };
+        last.checked_add(patience)
+    }
+
+    pub(super) fn close_if_idle(&mut self, now: Now, out: &mut Out) {
+        if self.idle_due().is_some_and(|due| due <= now.instant) {
+            let (limit, reason) = match self.policy.extensions.missing(&self.granted) {
+                Some(_) => (Limit::Extension, "a required extension was not negotiated"),
+                None => (Limit::Idle, "idle: no channel was opened"),
+            };
+            self.exceeded(limit, reason, out);
+        }
+    }
+
+    pub(super) fn exceeded(&mut self, limit: Limit, reason: &str, out: &mut Out) {
+        out.event(ServerEvent::Limited(limit));
+        out.close(reason);
+    }
+}
