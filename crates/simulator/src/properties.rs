@@ -1,0 +1,66 @@
+//! What must be true of every simulation, whatever the seed.
+//!
+//! A [`Witness`] sees every message where it is sent and where it arrives, and every event of every
+//! core. It keeps its own account and compares; it never asks a core what it thinks.
+
+mod connection;
+mod shares;
+mod view;
+mod witness;
+
+use std::fmt;
+use std::time::Duration;
+
+pub(crate) use witness::{Terms, Witness};
+
+/// The rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Property {
+    /// No share is credited twice, on whatever channel of whatever connection.
+    CreditedOnce,
+    /// Once all is quiet, both ends have counted the same shares as accepted and as rejected.
+    CountsAgree,
+    /// Nobody submits shares for a tip after a newer one arrived.
+    NewestTipOnly,
+    /// A share is stale only if what ended its job was still on its way to the miner.
+    StaleOnlyInFlight,
+    /// An honest miner's share is rejected as stale or duplicate, and for no other reason.
+    HonestSharesAreGood,
+    /// Every share is answered once, in time.
+    AnsweredOnce,
+    /// Job ids are fresh, and SetNewPrevHash names a future job its channels were told.
+    JobsComeInOrder,
+    /// Channel ids are fresh, and every opened channel ends closed and is left alone then.
+    ChannelsEndClosed,
+    /// Every share that is a block is told once, and makes the block it should.
+    BlocksToldOnce,
+    /// No two channels search the same extranonces.
+    PrefixesDiffer,
+    /// No target is easier than the client can take.
+    TargetsInBounds,
+    /// Once all is quiet, every channel mines the newest tip, and nothing goes on for ever.
+    WorkGoesOn,
+    /// No honest peer is thrown out, and nothing it says means nothing.
+    NothingUnexpected,
+}
+
+/// A property that does not hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// Virtual time.
+    pub at: Duration,
+    /// The rule.
+    pub property: Property,
+    /// What happened instead.
+    pub what: String,
+}
+
+/// A rule that was broken, and how.
+type Breach = (Property, String);
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { at, property, what } = self;
+        write!(f, "{:.3} s: {property:?}: {what}", at.as_secs_f64())
+    }
+}
