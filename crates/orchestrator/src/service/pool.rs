@@ -26,6 +26,9 @@ pub struct Pool {
     pub pool_signature: String,
     /// Shares that a channel is expected to send per minute.
     pub shares_per_minute: f64,
+    /// Whether the pool adapts targets to the shares it sees. Off, because the lab's devices rest
+    /// between shares, so their share rate says nothing about their hash rate.
+    pub enable_vardiff: bool,
     /// Shares that one acknowledgement covers.
     pub share_batch_size: u32,
     /// Tells the extranonces of several pools apart.
@@ -39,6 +42,7 @@ impl Default for Pool {
             node: "btc-node".to_owned(),
             pool_signature: "/sv2-lab/".to_owned(),
             shares_per_minute: 6.0,
+            enable_vardiff: false,
             share_batch_size: 10,
             server_id: 1,
         }
