@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use protocol::keys::AuthorityKey;
+use protocol::keys::{AuthorityKey, AuthorityPublicKey};
 use protocol::message;
 use protocol::noise::ServerIdentity;
 use protocol::setup::{Answer, Client, Offer};
@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
 use crate::clock;
+use crate::config::Reader;
 use crate::shutdown::Shutdown;
 use crate::wire::{Connection, TcpConnection, WireError, split};
 
@@ -54,6 +55,58 @@ pub struct Peer {
     pub slot: Slot,
 }
 
+/// Where a role listens, and who signs the certificates it shows.
+#[derive(Debug, Clone)]
+pub struct Listen {
+    /// Where clients connect.
+    pub address: SocketAddr,
+    /// Signs the certificate that clients check.
+    pub authority: AuthorityKey,
+    /// How long a certificate is valid; it is renewed after half of it.
+    pub cert_validity: Duration,
+}
+
+impl Listen {
+    /// Takes `listen_address`, the authority's two keys and `cert_validity_sec` out of `reader`;
+    /// `None` when a problem was noted.
+    pub fn read(reader: &mut Reader) -> Option<Self> {
+        let address = reader.parsed("listen_address");
+        let authority = read_authority(reader);
+        let cert_validity = reader.or("cert_validity_sec", 3600);
+        if cert_validity == 0 {
+            let what = "0: a certificate has to be valid for some time";
+            reader.problem("cert_validity_sec", what);
+        }
+        Some(Self {
+            address: address?,
+            authority: authority?,
+            cert_validity: Duration::from_secs(cert_validity),
+        })
+    }
+}
+
+/// Both halves of the key. The public one says nothing new, but whoever copies only one of the two
+/// learns of it here and not from clients that are turned away.
+fn read_authority(reader: &mut Reader) -> Option<AuthorityKey> {
+    const SECRET: &str = "authority_secret_key";
+    const PUBLIC: &str = "authority_public_key";
+    let public = reader.parsed::<AuthorityPublicKey>(PUBLIC);
+    if !reader.has(SECRET) {
+        reader.problem(SECRET, "missing");
+        return None;
+    }
+    // The secret itself is never repeated.
+    let secret: String = reader.required(SECRET);
+    let authority = AuthorityKey::from_secret_text(&secret)
+        .map_err(|error| reader.problem(SECRET, error))
+        .ok()?;
+    authority
+        .check_public(public?)
+        .map_err(|error| reader.problem(PUBLIC, error))
+        .ok()?;
+    Some(authority)
+}
+
 /// A listening port.
 pub struct Server {
     listener: TcpListener,
@@ -91,17 +144,12 @@ impl Identity {
 }
 
 impl Server {
-    /// Listens on `address`.
+    /// Listens.
     ///
     /// # Errors
     /// The address is taken or not this machine's.
-    pub async fn bind(
-        address: SocketAddr,
-        authority: AuthorityKey,
-        validity: Duration,
-        offer: Offer,
-        limits: Limits,
-    ) -> io::Result<Self> {
+    pub async fn bind(listen: Listen, offer: Offer, limits: Limits) -> io::Result<Self> {
+        let address = listen.address;
         let listener = TcpListener::bind(address).await.map_err(|error| {
             io::Error::new(
                 error.kind(),
@@ -111,7 +159,7 @@ impl Server {
         info!(address = %listener.local_addr()?, "listening");
         Ok(Self {
             listener,
-            identity: Identity::new(authority, validity),
+            identity: Identity::new(listen.authority, listen.cert_validity),
             offer,
             limits,
         })

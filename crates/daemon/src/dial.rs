@@ -1,11 +1,15 @@
 //! The dialling end: connect, shake hands, set up, and do it again for ever.
 
+use std::fmt;
 use std::io;
+use std::net::SocketAddr;
+use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use protocol::keys::AuthorityPublicKey;
 use protocol::message;
+use protocol::message::common::Protocol;
 use protocol::setup::{Accepted, Refused, Request};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -21,11 +25,57 @@ const STEP: Duration = Duration::from_secs(5);
 /// A session this long counts as a success: the next attempt starts with the shortest pause.
 const STABLE: Duration = Duration::from_secs(10);
 
+/// A host, by name or address, and a port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostPort {
+    /// Never empty.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+}
+
+/// A text that is no [`HostPort`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("expected host:port, such as 127.0.0.1:34254")]
+pub struct NotHostPort;
+
+impl FromStr for HostPort {
+    type Err = NotHostPort;
+
+    fn from_str(text: &str) -> Result<Self, NotHostPort> {
+        let (host, port) = text.rsplit_once(':').ok_or(NotHostPort)?;
+        let port = port.parse().map_err(|_| NotHostPort)?;
+        let host = host.to_owned();
+        if host.is_empty() {
+            return Err(NotHostPort);
+        }
+        Ok(Self { host, port })
+    }
+}
+
+impl From<SocketAddr> for HostPort {
+    fn from(address: SocketAddr) -> Self {
+        Self {
+            host: address.ip().to_string(),
+            port: address.port(),
+        }
+    }
+}
+
+impl fmt::Display for HostPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.host, self.port)
+    }
+}
+
+/// Payload bytes a server's frame may announce unless a role asks for more: a job is far smaller.
+const MAX_PAYLOAD: usize = 1 << 20;
+
 /// A server to connect to.
 #[derive(Debug, Clone)]
 pub struct Upstream {
-    /// `host:port`.
-    pub address: String,
+    /// Where it listens.
+    pub address: HostPort,
     /// Who must have signed its certificate.
     pub authority: AuthorityPublicKey,
     /// What to ask of it.
@@ -64,25 +114,50 @@ pub enum DialError {
 }
 
 impl Upstream {
+    /// Asks for `protocol` without flags.
+    pub fn new(
+        address: HostPort,
+        authority: AuthorityPublicKey,
+        protocol: Protocol,
+        role: &'static str,
+    ) -> Self {
+        Self {
+            request: Request {
+                protocol,
+                flags: 0,
+                endpoint_host: address.host.clone(),
+                endpoint_port: address.port,
+                role,
+                device_id: String::new(),
+            },
+            address,
+            authority,
+            max_payload: MAX_PAYLOAD,
+        }
+    }
+
     /// Connects once.
     ///
     /// # Errors
     /// Which step failed, and why.
     pub async fn connect(&self) -> Result<(TcpConnection, Accepted), DialError> {
-        let address = || self.address.clone();
+        let address = || self.address.to_string();
         let wire = |source| DialError::Wire {
             address: address(),
             source,
         };
         let late = |_| io::Error::from(io::ErrorKind::TimedOut);
-        let stream = timeout(STEP, TcpStream::connect(&self.address))
-            .await
-            .map_err(late)
-            .flatten()
-            .map_err(|source| DialError::Connect {
-                address: address(),
-                source,
-            })?;
+        let stream = timeout(
+            STEP,
+            TcpStream::connect((self.address.host.as_str(), self.address.port)),
+        )
+        .await
+        .map_err(late)
+        .flatten()
+        .map_err(|source| DialError::Connect {
+            address: address(),
+            source,
+        })?;
         let (reader, writer) = split(stream).map_err(|error| wire(error.into()))?;
         let handshake = Connection::initiate(reader, writer, &self.authority, self.max_payload);
         let mut connection = timeout(STEP, handshake)
@@ -126,7 +201,7 @@ impl Upstream {
 pub struct Sessions<'a> {
     upstream: Upstream,
     /// The configured address, to return to when another one was only suggested.
-    home: String,
+    home: HostPort,
     stop: &'a CancellationToken,
     pauses: Box<dyn Iterator<Item = Duration> + Send>,
     /// Since when the current session lasts.
@@ -181,16 +256,13 @@ impl Sessions<'_> {
     /// 0 mean the same as now. The authority stays the same, and when the other address does not
     /// answer the configured one is dialled again.
     pub fn redirect(&mut self, host: &str, port: u16) {
-        let (old_host, old_port) = self
-            .upstream
-            .address
-            .rsplit_once(':')
-            .unwrap_or((&self.upstream.address, "0"));
-        let host = if host.is_empty() { old_host } else { host };
-        let address = match port {
-            0 => format!("{host}:{old_port}"),
-            port => format!("{host}:{port}"),
-        };
+        let mut address = self.upstream.address.clone();
+        if !host.is_empty() {
+            host.clone_into(&mut address.host);
+        }
+        if port != 0 {
+            address.port = port;
+        }
         info!(from = %self.upstream.address, to = %address, "redirected");
         self.upstream.address = address;
     }

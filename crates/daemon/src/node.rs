@@ -8,6 +8,9 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use crate::config::Reader;
+use crate::dial::HostPort;
+
 /// How long the node may take to answer, unless [`NodeRpc::with_limit`] says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -107,6 +110,15 @@ impl std::fmt::Debug for NodeRpc {
 }
 
 impl NodeRpc {
+    /// Takes `node.rpc_address`, `node.rpc_user` and `node.rpc_password` out of `reader`; `None`
+    /// when a problem was noted.
+    pub fn read(reader: &mut Reader) -> Option<Self> {
+        let address: Option<HostPort> = reader.parsed("node.rpc_address");
+        let user: String = reader.required("node.rpc_user");
+        let password: String = reader.required("node.rpc_password");
+        Some(Self::new(address?.to_string(), user, password))
+    }
+
     /// `address` is `host:port`.
     pub fn new(
         address: impl Into<String>,

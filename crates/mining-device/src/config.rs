@@ -9,7 +9,7 @@ use daemon::config::Reader;
 use daemon::dial::Upstream;
 use protocol::client::ChannelRequest;
 use protocol::message::common::Protocol;
-use protocol::setup::{REQUIRES_STANDARD_JOBS, Request};
+use protocol::setup::REQUIRES_STANDARD_JOBS;
 
 use crate::hasher::Speed;
 use crate::kernel::Kernel;
@@ -232,33 +232,17 @@ fn read_nominal(reader: &mut Reader, request: Option<&ChannelRequest>) -> Nomina
 }
 
 fn read_upstream(reader: &mut Reader, request: Option<&ChannelRequest>) -> Option<Upstream> {
-    let address = reader.required::<String>("pool_address");
+    let address = reader.parsed("pool_address");
     let authority = reader.parsed("pool_public_key");
     let device_id = reader.or("device_id", String::new());
-    let endpoint = address
-        .rsplit_once(':')
-        .and_then(|(host, port)| Some((host.to_owned(), port.parse().ok()?)));
-    let Some((endpoint_host, endpoint_port)) = endpoint else {
-        if !address.is_empty() {
-            reader.problem("pool_address", format!("{address:?}: expected host:port"));
-        }
-        return None;
-    };
+    let protocol = Protocol::MiningProtocol;
+    let mut upstream = Upstream::new(address?, authority?, protocol, "mining-device");
+    upstream.request.device_id = device_id;
     // SV2 5.2.1: a device with a standard channel hashes headers only.
-    let standard = request?.min_extranonce_size.is_none();
-    Some(Upstream {
-        request: Request {
-            protocol: Protocol::MiningProtocol,
-            flags: if standard { REQUIRES_STANDARD_JOBS } else { 0 },
-            endpoint_host,
-            endpoint_port,
-            role: "mining-device",
-            device_id,
-        },
-        address,
-        authority: authority?,
-        max_payload: 1 << 20,
-    })
+    if request?.min_extranonce_size.is_none() {
+        upstream.request.flags = REQUIRES_STANDARD_JOBS;
+    }
+    Some(upstream)
 }
 
 #[cfg(test)]

@@ -5,28 +5,23 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use bitcoin::{Address, Network, ScriptBuf};
+use daemon::accept::Listen;
 use daemon::config::Reader;
 use daemon::dial::Upstream;
 use daemon::node::NodeRpc;
 use miniscript::{DefiniteDescriptorKey, Descriptor};
 use protocol::coinbase::CoinbasePlan;
 use protocol::extension::{Extensions, WORKER_TRACKING};
-use protocol::keys::{AuthorityKey, AuthorityPublicKey};
 use protocol::message::common::Protocol;
 use protocol::server::{EXTRANONCE_LEN, Policy};
-use protocol::setup::Request;
 
 /// What the pool is told.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Where miners connect.
-    pub listen_address: SocketAddr,
+    pub listen: Listen,
     /// Where health and metrics are served.
     pub monitoring_address: SocketAddr,
-    /// Signs the certificates shown to miners.
-    pub authority: AuthorityKey,
-    /// How long a certificate is valid.
-    pub cert_validity: Duration,
     /// Tells several pool servers on one template apart.
     pub server_id: u8,
     /// Whom blocks pay and what they say.
@@ -42,52 +37,26 @@ pub struct Config {
 impl Config {
     /// Takes everything out of `reader`; `None` when a problem was noted.
     pub(crate) fn read(reader: &mut Reader) -> Option<Self> {
-        let listen_address = reader.parsed("listen_address");
+        let listen = Listen::read(reader);
         let monitoring_address = reader.parsed("monitoring_address");
-        let authority = read_authority(reader);
-        let cert_validity = Duration::from_secs(reader.or("cert_validity_sec", 3600));
         let server_id = reader.or("server_id", 0);
         let network = read_network(reader);
         let plan = read_plan(reader, network);
         let policy = read_policy(reader, network);
         let upstream = read_upstream(reader);
-        let node = reader.has("node").then(|| {
-            NodeRpc::new(
-                reader.required::<String>("node.rpc_address"),
-                reader.required::<String>("node.rpc_user"),
-                reader.required::<String>("node.rpc_password"),
-            )
-        });
+        let node = match reader.has("node") {
+            true => Some(NodeRpc::read(reader)?),
+            false => None,
+        };
         Some(Self {
-            listen_address: listen_address?,
+            listen: listen?,
             monitoring_address: monitoring_address?,
-            authority: authority?,
-            cert_validity,
             server_id,
             plan: plan?,
             policy,
             upstream: upstream?,
             node,
         })
-    }
-}
-
-fn read_authority(reader: &mut Reader) -> Option<AuthorityKey> {
-    let public: Option<AuthorityPublicKey> = reader.parsed("authority_public_key");
-    let secret = reader.required::<String>("authority_secret_key");
-    let key = AuthorityKey::from_secret_text(&secret).and_then(|key| {
-        public
-            .map_or(Ok(()), |public| key.check_public(public))
-            .map(|()| key)
-    });
-    match key {
-        Ok(key) => public.map(|_| key),
-        // The secret itself is never repeated.
-        Err(error) if !secret.is_empty() => {
-            reader.problem("authority_secret_key", error);
-            None
-        }
-        Err(_) => None,
     }
 }
 
@@ -187,34 +156,10 @@ fn read_extensions(reader: &mut Reader) -> Extensions {
 }
 
 fn read_upstream(reader: &mut Reader) -> Option<Upstream> {
-    let address = reader.required::<String>("template_provider.address");
+    let address = reader.parsed("template_provider.address");
     let authority = reader.parsed("template_provider.public_key");
-    let Some((host, port)) = split_address(&address) else {
-        if !address.is_empty() {
-            let what = format!("{address:?}: expected host:port");
-            reader.problem("template_provider.address", what);
-        }
-        return None;
-    };
-    Some(Upstream {
-        request: Request {
-            protocol: Protocol::TemplateDistributionProtocol,
-            flags: 0,
-            endpoint_host: host,
-            endpoint_port: port,
-            role: "pool",
-            device_id: String::new(),
-        },
-        address,
-        authority: authority?,
-        // A template's frames are small; its transactions are never asked for.
-        max_payload: 1 << 20,
-    })
-}
-
-fn split_address(address: &str) -> Option<(String, u16)> {
-    let (host, port) = address.rsplit_once(':')?;
-    Some((host.to_owned(), port.parse().ok()?))
+    let protocol = Protocol::TemplateDistributionProtocol;
+    Some(Upstream::new(address?, authority?, protocol, "pool"))
 }
 
 /// The script of an output descriptor: `addr(…)`, `raw(…)`, or any that has one script.

@@ -71,9 +71,7 @@ impl Role for Pool {
         let blocks = Blocks::default();
 
         let server = Server::bind(
-            config.listen_address,
-            config.authority.clone(),
-            config.cert_validity,
+            config.listen.clone(),
             Offer {
                 protocol: Protocol::MiningProtocol,
                 supported_flags: server::SUPPORTED_FLAGS,

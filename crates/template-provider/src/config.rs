@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use daemon::accept::Listen;
 use daemon::config::Reader;
 use daemon::node::NodeRpc;
-use protocol::keys::{AuthorityKey, AuthorityPublicKey};
 
 use crate::source::Refresh;
 
@@ -20,20 +20,14 @@ const MAX_SOCKET_PATH: usize = 107;
 const DEFAULT_FEE_THRESHOLD: u64 = 1_000;
 /// Seconds.
 const DEFAULT_MIN_INTERVAL: u64 = 5;
-/// Seconds.
-const DEFAULT_CERT_VALIDITY: u64 = 3_600;
 
 /// All that can be set.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Where clients connect.
-    pub listen_address: SocketAddr,
+    pub listen: Listen,
     /// Where `/healthz` and `/metrics` are served.
     pub monitoring_address: SocketAddr,
-    /// What signs the certificate that clients check.
-    pub authority: AuthorityKey,
-    /// How long a certificate is valid.
-    pub cert_validity: Duration,
     /// How the node is reached.
     pub node: NodeAccess,
     /// When clients get a new template without a new tip.
@@ -55,16 +49,8 @@ pub enum NodeAccess {
 impl Config {
     /// Takes the configuration out of `reader`, which collects what is wrong with it.
     pub fn read(reader: &mut Reader) -> Option<Self> {
-        let listen_address = reader.parsed("listen_address");
+        let listen = Listen::read(reader);
         let monitoring_address = reader.parsed("monitoring_address");
-        let authority = authority(reader);
-        let cert_validity = reader.or("cert_validity_sec", DEFAULT_CERT_VALIDITY);
-        if cert_validity == 0 {
-            reader.problem(
-                "cert_validity_sec",
-                "a certificate has to be valid for some time",
-            );
-        }
         let fee_threshold = reader.or("fee_threshold", DEFAULT_FEE_THRESHOLD);
         if fee_threshold == 0 {
             reader.problem(
@@ -75,10 +61,8 @@ impl Config {
         let min_interval = reader.or("min_interval", DEFAULT_MIN_INTERVAL);
         let node = node(reader);
         Some(Self {
-            listen_address: listen_address?,
+            listen: listen?,
             monitoring_address: monitoring_address?,
-            authority: authority?,
-            cert_validity: Duration::from_secs(cert_validity),
             node: node?,
             refresh: Refresh {
                 fee_threshold: Some(fee_threshold),
@@ -100,7 +84,7 @@ fn node(reader: &mut Reader) -> Option<NodeAccess> {
         }
         "rpc" => {
             refuse(reader, IPC_SOCKET, "ipc");
-            Some(rpc(reader))
+            NodeRpc::read(reader).map(NodeAccess::Rpc)
         }
         other => {
             reader.problem(
@@ -135,41 +119,6 @@ fn ipc(reader: &mut Reader) -> NodeAccess {
         );
     }
     NodeAccess::Ipc { socket }
-}
-
-fn rpc(reader: &mut Reader) -> NodeAccess {
-    let address: String = reader.required(RPC_ADDRESS);
-    let has_port = |(host, port): (&str, &str)| !host.is_empty() && port.parse::<u16>().is_ok();
-    if !address.is_empty() && !address.rsplit_once(':').is_some_and(has_port) {
-        reader.problem(
-            RPC_ADDRESS,
-            format!("{address:?} is not host:port, such as 127.0.0.1:18443"),
-        );
-    }
-    let user: String = reader.required(RPC_USER);
-    let password: String = reader.required(RPC_PASSWORD);
-    NodeAccess::Rpc(NodeRpc::new(address, user, password))
-}
-
-/// Both halves of the key. The public one says nothing new, but whoever copies only one of the two
-/// learns of it here and not from clients that are turned away.
-fn authority(reader: &mut Reader) -> Option<AuthorityKey> {
-    const SECRET: &str = "authority_secret_key";
-    const PUBLIC: &str = "authority_public_key";
-    let public = reader.parsed::<AuthorityPublicKey>(PUBLIC);
-    if !reader.has(SECRET) {
-        reader.problem(SECRET, "missing");
-        return None;
-    }
-    let secret: String = reader.required(SECRET);
-    let authority = AuthorityKey::from_secret_text(&secret)
-        .map_err(|error| reader.problem(SECRET, error))
-        .ok()?;
-    authority
-        .check_public(public?)
-        .map_err(|error| reader.problem(PUBLIC, error))
-        .ok()?;
-    Some(authority)
 }
 
 #[cfg(test)]

@@ -82,14 +82,7 @@ impl Role for TemplateProvider {
             max_connections: MAX_CLIENTS,
             ..Limits::default()
         };
-        let server = Server::bind(
-            config.listen_address,
-            config.authority,
-            config.cert_validity,
-            OFFER,
-            limits,
-        )
-        .await?;
+        let server = Server::bind(config.listen, OFFER, limits).await?;
         let metrics = Metrics::default();
         let view = monitor::start(&source, &metrics, &shutdown).await?;
         let page = Page {

@@ -2,13 +2,12 @@ use std::collections::HashSet;
 use std::sync::Mutex;
 
 use protocol::message::common::Protocol;
-use protocol::setup::Request;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::dial::{DialError, Upstream};
+use crate::dial::{DialError, HostPort, Upstream};
 
 const OFFER: Offer = Offer {
     protocol: Protocol::MiningProtocol,
@@ -25,11 +24,12 @@ struct Running {
 /// A server on a free port of the loopback interface that keeps each client until it leaves.
 async fn running(limits: Limits) -> Running {
     let authority = AuthorityKey::generate(&mut rand::thread_rng());
-    let address = "127.0.0.1:0".parse().unwrap();
-    let hour = Duration::from_secs(3600);
-    let server = Server::bind(address, authority.clone(), hour, OFFER, limits)
-        .await
-        .unwrap();
+    let listen = Listen {
+        address: "127.0.0.1:0".parse().unwrap(),
+        authority: authority.clone(),
+        cert_validity: Duration::from_secs(3600),
+    };
+    let server = Server::bind(listen, OFFER, limits).await.unwrap();
     let address = server.local_addr().unwrap();
     let shutdown = Shutdown::default();
     let slots = Arc::new(Mutex::new(Vec::new()));
@@ -42,19 +42,14 @@ async fn running(limits: Limits) -> Running {
         }
     };
     shutdown.spawn(server.run(shutdown.clone(), serve));
-    let request = Request {
-        protocol: Protocol::MiningProtocol,
-        flags: 0,
-        endpoint_host: address.ip().to_string(),
-        endpoint_port: address.port(),
-        role: "test",
-        device_id: String::new(),
-    };
     let upstream = Upstream {
-        address: address.to_string(),
-        authority: authority.public(),
-        request,
         max_payload: 1000,
+        ..Upstream::new(
+            HostPort::from(address),
+            authority.public(),
+            Protocol::MiningProtocol,
+            "test",
+        )
     };
     Running {
         upstream,
@@ -92,7 +87,7 @@ async fn a_client_sends_nothing_to_a_server_of_another_authority() {
     let rogue = AuthorityKey::generate(&mut rand::thread_rng());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut run = running(Limits::default()).await;
-    run.upstream.address = listener.local_addr().unwrap().to_string();
+    run.upstream.address = HostPort::from(listener.local_addr().unwrap());
     run.upstream.authority = authority.public();
     let server = tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
@@ -124,7 +119,9 @@ async fn stalled_handshakes_do_not_hold_up_others_and_are_closed() {
     let run = running(limits).await;
     let mut stalled = Vec::new();
     for _ in 0..50 {
-        let mut stream = TcpStream::connect(&run.upstream.address).await.unwrap();
+        let mut stream = TcpStream::connect(run.upstream.address.to_string())
+            .await
+            .unwrap();
         stream.write_all(&[1; 10]).await.unwrap();
         stalled.push(stream);
     }
@@ -145,13 +142,17 @@ async fn a_plaintext_client_learns_nothing() {
         ..Limits::default()
     };
     let run = running(limits).await;
-    let mut stream = TcpStream::connect(&run.upstream.address).await.unwrap();
+    let mut stream = TcpStream::connect(run.upstream.address.to_string())
+        .await
+        .unwrap();
     stream.write_all(&[0; 63]).await.unwrap();
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).await.unwrap();
     assert_eq!(bytes.len(), 0);
 
-    let mut stream = TcpStream::connect(&run.upstream.address).await.unwrap();
+    let mut stream = TcpStream::connect(run.upstream.address.to_string())
+        .await
+        .unwrap();
     stream.write_all(&[0; 64 + 100]).await.unwrap();
     let _ = stream.read_to_end(&mut bytes).await;
     assert_eq!(bytes.len(), 234);

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use daemon::accept::{Limits, Peer, Server};
-use daemon::dial::Upstream;
+use daemon::accept::{Limits, Listen, Peer, Server};
+use daemon::dial::{HostPort, Upstream};
 use daemon::role::Role;
 use daemon::shutdown::Shutdown;
 use daemon::wire::TcpConnection;
@@ -18,7 +18,7 @@ use protocol::message::common::Protocol;
 use protocol::message::{
     self, AnyMessage, Encodable, GetSize, IsSv2Message, MiningOwned, Received, mining,
 };
-use protocol::setup::{Offer, Request};
+use protocol::setup::{Offer, REQUIRES_STANDARD_JOBS};
 use protocol::target::Target;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -33,7 +33,7 @@ pub(crate) const N_BITS: u32 = 0x207f_ffff;
 /// The listening pool.
 pub(crate) struct Pool {
     pub(crate) authority: AuthorityKey,
-    pub(crate) address: String,
+    pub(crate) address: HostPort,
     connections: mpsc::Receiver<TcpConnection>,
     shutdown: Shutdown,
 }
@@ -56,11 +56,15 @@ impl Pool {
             supported_flags: 0b111,
             success_flags,
         };
-        let hour = Duration::from_secs(3600);
-        let address = "127.0.0.1:0".parse().unwrap();
-        let server = Server::bind(address, authority.clone(), hour, offer, Limits::default());
-        let server = server.await.unwrap();
-        let address = server.local_addr().unwrap().to_string();
+        let listen = Listen {
+            address: "127.0.0.1:0".parse().unwrap(),
+            authority: authority.clone(),
+            cert_validity: Duration::from_secs(3600),
+        };
+        let server = Server::bind(listen, offer, Limits::default())
+            .await
+            .unwrap();
+        let address = HostPort::from(server.local_addr().unwrap());
         let (connected, connections) = mpsc::channel(16);
         let shutdown = Shutdown::default();
         let serve = move |connection: TcpConnection, _: Peer| {
@@ -244,7 +248,13 @@ pub(crate) struct Device {
 impl Device {
     /// One thread, one standard channel, so many shares a second at most.
     pub(crate) fn start(pool: &Pool, max_hashrate: f64) -> Self {
-        let (host, port) = pool.address.rsplit_once(':').unwrap();
+        let mut upstream = Upstream::new(
+            pool.address.clone(),
+            pool.authority.public(),
+            Protocol::MiningProtocol,
+            "mining-device",
+        );
+        upstream.request.flags = REQUIRES_STANDARD_JOBS;
         let speed = Speed {
             threads: 1,
             kernel: Kernel::best(),
@@ -253,19 +263,7 @@ impl Device {
             share_interval: Duration::ZERO,
         };
         let config = Config {
-            upstream: Upstream {
-                address: pool.address.clone(),
-                authority: pool.authority.public(),
-                request: Request {
-                    protocol: Protocol::MiningProtocol,
-                    flags: 1,
-                    endpoint_host: host.to_owned(),
-                    endpoint_port: port.parse().unwrap(),
-                    role: "mining-device",
-                    device_id: String::new(),
-                },
-                max_payload: 1 << 20,
-            },
+            upstream,
             request: ChannelRequest {
                 user_identity: "test".to_owned(),
                 nominal_hash_rate: 1000.0,

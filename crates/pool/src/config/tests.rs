@@ -2,6 +2,8 @@ use std::io::Write;
 
 use daemon::config::Problems;
 
+use protocol::keys::AuthorityKey;
+
 use super::*;
 
 fn read(text: &str) -> Result<Config, Problems> {
@@ -138,7 +140,7 @@ fn a_secret_that_does_not_fit_the_public_key_is_a_problem_but_is_not_shown() {
         .find(|line| line.starts_with("authority_secret"))
         .unwrap();
     let text = good.replace(secret, &format!("authority_secret_key = \"{other}\""));
-    check(&text, "authority_secret_key", "belongs to");
+    check(&text, "authority_public_key", "belongs to");
     assert!(!read(&text).unwrap_err().to_string().contains(&other));
 }
 

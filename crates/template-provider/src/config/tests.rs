@@ -33,7 +33,7 @@ fn least_configuration_has_defaults_for_the_rest() {
         keys()
     );
     let config = read(&text).unwrap();
-    assert_eq!(config.listen_address.port(), 8442);
+    assert_eq!(config.listen.address.port(), 8442);
     let NodeAccess::Ipc { socket } = config.node else {
         panic!("{config:?}");
     };
@@ -43,7 +43,7 @@ fn least_configuration_has_defaults_for_the_rest() {
         min_interval: Duration::from_secs(5),
     };
     assert_eq!(config.refresh, refresh);
-    assert_eq!(config.cert_validity, Duration::from_secs(3_600));
+    assert_eq!(config.listen.cert_validity, Duration::from_secs(3_600));
 }
 
 #[test]

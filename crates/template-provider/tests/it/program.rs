@@ -7,7 +7,7 @@ use std::net::TcpListener;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use daemon::dial::Upstream;
+use daemon::dial::{HostPort, Upstream};
 use daemon::wire::{TcpConnection, WireError};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -20,7 +20,6 @@ use protocol::message::template::{
 use protocol::message::{
     AnyMessage, Message, Received, TemplateDistribution, TemplateDistributionOwned, decode, encode,
 };
-use protocol::setup::Request;
 use stratum_core::binary_sv2::B064KOwned;
 use stratum_core::common_messages_sv2::Protocol;
 use tempfile::TempDir;
@@ -164,19 +163,17 @@ impl Program {
     }
 
     pub(crate) async fn client_with_flags(&self, flags: u32) -> Result<Client, String> {
-        let upstream = Upstream {
-            address: format!("127.0.0.1:{}", self.port),
-            authority: self.authority.public(),
-            request: Request {
-                protocol: Protocol::TemplateDistributionProtocol,
-                flags,
-                endpoint_host: "127.0.0.1".to_owned(),
-                endpoint_port: self.port,
-                role: "test",
-                device_id: String::new(),
+        let mut upstream = Upstream::new(
+            HostPort {
+                host: "127.0.0.1".to_owned(),
+                port: self.port,
             },
-            max_payload: MAX_PAYLOAD,
-        };
+            self.authority.public(),
+            Protocol::TemplateDistributionProtocol,
+            "test",
+        );
+        upstream.request.flags = flags;
+        upstream.max_payload = MAX_PAYLOAD;
         let deadline = Instant::now() + LIMIT;
         loop {
             match upstream.connect().await {
