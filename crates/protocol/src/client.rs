@@ -290,7 +290,7 @@ impl MiningClient {
 
     fn submit(&mut self, share: FoundShare, out: &mut Out) {
         let channel = self.channels.get_mut(&share.channel_id);
-        let Some(channel) = channel.filter(|channel| channel.is_valid(share.job_id)) else {
+        let Some(channel) = channel.filter(|channel| channel.is_mining(share.job_id)) else {
             return out.event(ClientEvent::Late(share));
         };
         let sequence_number = channel.next_sequence_number();

@@ -13,8 +13,6 @@ use crate::target::Target;
 
 /// Future jobs kept; a server that sends more loses the oldest.
 const MAX_FUTURES: usize = 32;
-/// Jobs of one tip whose shares are still sent; servers keep fewer.
-const MAX_VALID: usize = 32;
 
 /// Everything needed to mine one job on one channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,9 +86,8 @@ pub(super) struct Channel {
     extranonce_size: Option<u16>,
     futures: Vec<Job>,
     tip: Option<Tip>,
-    /// The jobs of the current tip that were mined, the newest last: shares on any of them count
-    /// until the tip changes (SV2 5.3.17).
-    valid: Vec<u32>,
+    /// The job that is mined.
+    active: Option<u32>,
     sequence_number: u32,
 }
 
@@ -104,7 +101,7 @@ impl Channel {
             extranonce_size: None,
             futures: Vec::new(),
             tip: None,
-            valid: Vec::new(),
+            active: None,
             sequence_number: 0,
         }
     }
@@ -118,7 +115,7 @@ impl Channel {
             extranonce_size: Some(success.extranonce_size),
             futures: Vec::new(),
             tip: None,
-            valid: Vec::new(),
+            active: None,
             sequence_number: 0,
         }
     }
@@ -127,8 +124,8 @@ impl Channel {
         self.extranonce_size.is_none()
     }
 
-    pub(super) fn is_valid(&self, job_id: u32) -> bool {
-        self.valid.contains(&job_id)
+    pub(super) fn is_mining(&self, job_id: u32) -> bool {
+        self.active == Some(job_id)
     }
 
     pub(super) fn next_sequence_number(&mut self) -> u32 {
@@ -217,22 +214,21 @@ impl Channel {
             min_ntime: message.min_ntime,
         };
         self.tip = Some(tip);
-        self.valid.clear();
         let futures = std::mem::take(&mut self.futures);
         match futures.into_iter().find(|job| job.id == message.job_id) {
             Some(job) => self.mine(now, &job, tip, out),
             // Old work is worth nothing; new work will come (DEV-28).
-            None => out.event(ClientEvent::Rest {
-                channel_id: self.id,
-            }),
+            None => {
+                self.active = None;
+                out.event(ClientEvent::Rest {
+                    channel_id: self.id,
+                });
+            }
         }
     }
 
     fn mine(&mut self, now: Now, job: &Job, tip: Tip, out: &mut Out) {
-        if self.valid.len() == MAX_VALID {
-            self.valid.remove(0);
-        }
-        self.valid.push(job.id);
+        self.active = Some(job.id);
         out.event(ClientEvent::Mine(Arc::new(Assignment {
             channel_id: self.id,
             job_id: job.id,

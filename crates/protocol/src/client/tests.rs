@@ -312,27 +312,6 @@ fn a_share_of_an_ended_job_or_channel_is_not_sent() {
 }
 
 #[test]
-fn a_share_of_a_superseded_job_on_the_same_tip_is_still_sent() {
-    // POOL-43, seen from the other side
-    let mut play = Play::opened();
-    play.hear(standard_job(2, 7, None));
-    play.hear(tip(2, 7, 1));
-    play.hear(standard_job(2, 8, Some(1000)));
-    for job_id in [7, 8] {
-        let events = play.tell(share(2, job_id));
-        assert!(matches!(events[..], [ClientEvent::Submitted { .. }]));
-    }
-    play.hear(standard_job(2, 9, None));
-    play.hear(tip(2, 9, 2));
-    for job_id in [7, 8] {
-        assert!(matches!(
-            play.tell(share(2, job_id))[..],
-            [ClientEvent::Late(_)]
-        ));
-    }
-}
-
-#[test]
 fn answers_are_reported_whatever_they_say() {
     // DEV-05, 06, 23, 24, CONN-20
     let mut play = Play::opened();
