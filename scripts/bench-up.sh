@@ -19,10 +19,14 @@ backends=(process)
 docker info >/dev/null 2>&1 && backends+=(docker)
 
 for backend in "${backends[@]}"; do
-  if [ "$backend" = docker ]; then network=10.213.77.0/24; else network=127.213.77.0/24; fi
-  up=("$lab" up --name "$name" --backend "$backend" --subnet "$network" --bind 127.213.77.1 --json)
+  up=("$lab" up --name "$name" --backend "$backend" --json)
+  if [ "$backend" = docker ]; then
+    up+=(--subnet 10.213.77.0/24 --bind 127.213.77.1)
+  else
+    up+=(--subnet 127.213.77.0/24)
+  fi
   # Images are packed, and everything is in the page cache, before anything is measured.
-  "${up[@]}" >/dev/null 2>&1
+  "${up[@]}" >/dev/null
   "$lab" down --name "$name" >/dev/null 2>&1
   for _ in $(seq "$runs"); do
     "${up[@]}" 2>/dev/null | tail -n 1
