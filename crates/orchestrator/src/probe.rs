@@ -1,7 +1,7 @@
 //! Asking services whether they are ready.
 
 use std::net::SocketAddrV4;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -139,9 +139,8 @@ impl Prober {
 /// A block's time must be later than the median of the eleven before it, so that a hundred blocks
 /// made at once run ahead of the clock, and the miner's first blocks would have to follow.
 async fn bootstrap(rpc: &Rpc, blocks: u64, address: &str) -> Result<(), NodeError> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    let now = now.map(|now| now.as_secs()).unwrap_or_default();
-    rpc.set_time(now.saturating_sub(60)).await?;
+    rpc.set_time(daemon::clock::unix().saturating_sub(60))
+        .await?;
     let mined = rpc.generate(blocks, address).await;
     rpc.set_time(0).await?;
     mined.map(drop)

@@ -5,7 +5,6 @@
 
 use std::collections::HashSet;
 use std::fmt;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, anyhow};
 use bdk_wallet::{KeychainKind, Wallet as Bdk};
@@ -84,7 +83,7 @@ impl Wallet {
     }
 
     async fn sync_mempool(&mut self, rpc: &Rpc) -> Result<()> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+        let now = daemon::clock::unix();
         let waiting: HashSet<Txid> = rpc.mempool().await?.into_iter().collect();
         let mut unconfirmed = Vec::new();
         for txid in &waiting {
@@ -127,7 +126,7 @@ impl Wallet {
         self.sign(&mut psbt)?;
         let transaction = psbt.extract_tx()?;
         rpc.broadcast(&transaction).await?;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+        let now = daemon::clock::unix();
         self.inner
             .apply_unconfirmed_txs([(transaction.clone(), now)]);
         Ok(transaction)

@@ -1,6 +1,6 @@
 //! The coinbase's place in a block's merkle tree.
 
-use bitcoin::hashes::{Hash, HashEngine, sha256d};
+pub(super) use protocol::coinbase::merkle_root as fold;
 
 /// The hashes that [`fold`] needs to get from the leftmost leaf to the root, deepest first, given
 /// the leaves to the right of it.
@@ -17,17 +17,9 @@ pub(super) fn path(others: impl Iterator<Item = [u8; 32]>) -> Vec<[u8; 32]> {
     path
 }
 
-/// The root above the leftmost leaf (SV2 5.3.16).
-pub(super) fn fold(leaf: [u8; 32], path: &[[u8; 32]]) -> [u8; 32] {
-    path.iter().fold(leaf, |left, right| node(&left, right))
-}
-
-/// The hash of two hashes.
+/// The hash of two hashes: a tree with one level.
 pub(super) fn node(left: &[u8; 32], right: &[u8; 32]) -> [u8; 32] {
-    let mut engine = sha256d::Hash::engine();
-    engine.input(left);
-    engine.input(right);
-    sha256d::Hash::from_engine(engine).to_byte_array()
+    fold(*left, &[*right])
 }
 
 #[cfg(test)]

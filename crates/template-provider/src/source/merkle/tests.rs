@@ -1,6 +1,8 @@
 use bitcoin::merkle_tree::calculate_root;
 use proptest::prelude::*;
 
+use bitcoin::hashes::{Hash, sha256d};
+
 use super::*;
 
 /// SV2 5.3.16 and 7.2, trap "empty blocks hide merkle bugs": against an independent root.
