@@ -49,6 +49,52 @@ pub enum Ended {
     Stopping,
 }
 
+/// The rest of the role, as one connection meets it: one object between [`drive`] and the role, so
+/// that what comes in and what goes out can share state.
+pub trait Host<C: Core> {
+    /// Waits for the next input; `None` when there will be no more, which ends the connection.
+    /// Must be cancel-safe: nothing is lost when the future is dropped.
+    fn next(&mut self) -> impl Future<Output = Option<C::Input>> + Send;
+
+    /// Takes an event. Called in order, after the step that made it and before the next step.
+    fn event(&mut self, event: C::Event);
+
+    /// A step is over and its events were taken: the moment to hand a batch of them on.
+    fn stepped(&mut self) {}
+
+    /// Whether the peer may say more. While it may not, nothing is read from it, so it is slowed
+    /// down by its own socket; inputs, deadlines and writes go on. Asked anew after each of them:
+    /// what makes it true again comes as an input. Frames that were read already are still handed
+    /// to the core.
+    fn accepts(&self) -> bool {
+        true
+    }
+}
+
+/// A [`Host`] made of a source of inputs and a closure that takes the events.
+#[derive(Debug)]
+pub struct Joined<I, F> {
+    /// Where inputs come from.
+    pub inputs: I,
+    /// Called with each event.
+    pub on_event: F,
+}
+
+impl<C, I, F> Host<C> for Joined<I, F>
+where
+    C: Core,
+    I: Inputs<Input = C::Input>,
+    F: FnMut(C::Event),
+{
+    fn next(&mut self) -> impl Future<Output = Option<C::Input>> + Send {
+        self.inputs.next()
+    }
+
+    fn event(&mut self, event: C::Event) {
+        (self.on_event)(event);
+    }
+}
+
 /// Where a core's inputs come from. Receiving must be cancel-safe: nothing is lost when the
 /// future is dropped.
 pub trait Inputs {
@@ -56,6 +102,14 @@ pub trait Inputs {
     type Input;
     /// Waits for the next input; `None` when there will be no more.
     fn next(&mut self) -> impl Future<Output = Option<Self::Input>> + Send;
+}
+
+/// So that a source outlives the connection it serves.
+impl<I: Inputs> Inputs for &mut I {
+    type Input = I::Input;
+    fn next(&mut self) -> impl Future<Output = Option<Self::Input>> + Send {
+        (**self).next()
+    }
 }
 
 impl<T: Send> Inputs for mpsc::Receiver<T> {
@@ -85,22 +139,20 @@ impl Inputs for NoInputs {
     }
 }
 
-/// Runs `core` on `connection` until either ends it. Events are handed to `on_event` in order,
-/// after the core's step and before the next.
-pub async fn drive<C, R, W, I>(
+/// Runs `core` on `connection` until either ends it.
+pub async fn drive<C, R, W, H>(
     mut connection: Connection<R, W>,
     core: &mut C,
-    inputs: &mut I,
-    mut on_event: impl FnMut(C::Event),
+    host: &mut H,
     stop: &CancellationToken,
 ) -> Ended
 where
     C: Core,
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
-    I: Inputs<Input = C::Input>,
+    H: Host<C>,
 {
-    let ended = turn(&mut connection, core, inputs, &mut on_event, stop).await;
+    let ended = turn(&mut connection, core, host, stop).await;
     if matches!(ended, Ended::ByUs(_) | Ended::Stopping) {
         // What the core said last, an error message perhaps, is to arrive.
         let flush = connection.send(&[]);
@@ -115,18 +167,17 @@ where
 }
 
 /// The loop itself; returns why it ended.
-async fn turn<C, R, W, I>(
+async fn turn<C, R, W, H>(
     connection: &mut Connection<R, W>,
     core: &mut C,
-    inputs: &mut I,
-    on_event: &mut impl FnMut(C::Event),
+    host: &mut H,
     stop: &CancellationToken,
 ) -> Ended
 where
     C: Core,
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
-    I: Inputs<Input = C::Input>,
+    H: Host<C>,
 {
     let mut out = Outbox::default();
     let mut timer = Timer::default();
@@ -141,9 +192,9 @@ where
         let stalled = unread_since.map(|since| since + STALL);
         timer.set([core.deadline(), stalled].into_iter().flatten().min());
         let unread = outgoing.pending().len();
-        // Arms only receive; the work is done in the bodies, so nothing is lost half-done.
+        // Arms only receive; the work is done in the bodies, so nothing is lost half-done. None goes
+        // first: neither a peer that floods nor a role that does keeps the others out.
         tokio::select! {
-            biased;
             () = stop.cancelled() => return Ended::Stopping,
             written = writer.write(outgoing.pending()), if unread > 0 => match written {
                 Ok(0) => return Ended::ByPeer,
@@ -154,7 +205,7 @@ where
                 }
                 Err(error) => return Ended::Io(error),
             },
-            count = reader.read(frames.space()) => match count {
+            count = reader.read(frames.space()), if host.accepts() => match count {
                 Ok(0) => return Ended::ByPeer,
                 Ok(count) => {
                     frames.filled(count);
@@ -172,7 +223,7 @@ where
                 }
                 Err(error) => return Ended::Io(error),
             },
-            input = inputs.next() => match input {
+            input = host.next() => match input {
                 Some(input) => core.input(clock::now(), input, &mut out),
                 None => return Ended::Stopping,
             },
@@ -185,7 +236,8 @@ where
         }
         outgoing.seal(out.frames());
         out.frames().clear();
-        out.take_events().for_each(&mut *on_event);
+        out.take_events().for_each(|event| host.event(event));
+        host.stepped();
         if let Some(reason) = out.take_close() {
             return Ended::ByUs(reason);
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use daemon::dial::Upstream;
-use daemon::drive::{Inputs, drive};
+use daemon::drive::{Inputs, Joined, drive};
 use daemon::http::Health;
 use daemon::shutdown::Shutdown;
 use protocol::client::{ChannelRequest, ClientEvent, ClientInput, FoundShare, MiningClient};
@@ -68,10 +68,13 @@ impl Session {
             self.away("no share accepted yet");
             let mut redirect = None;
             let mut block_target = Target::from_compact(0);
-            let on_event = |event| self.on_event(event, &mut block_target, &mut redirect);
+            let mut host = Joined {
+                inputs: &mut inputs,
+                on_event: |event| self.on_event(event, &mut block_target, &mut redirect),
+            };
             // The role's own token would end the connection before the channel is closed.
             let hard_stop = CancellationToken::new();
-            let ended = drive(connection, &mut client, &mut inputs, on_event, &hard_stop).await;
+            let ended = drive(connection, &mut client, &mut host, &hard_stop).await;
             self.hasher.rest_all();
             self.away(&ended.to_string());
             sessions.ended(&ended);

@@ -7,7 +7,7 @@ use bitcoin::BlockHash;
 use bitcoin::hashes::Hash;
 use daemon::accept::Peer;
 use daemon::clock;
-use daemon::drive::{Inputs, drive};
+use daemon::drive::{Host, drive};
 use daemon::wire::TcpConnection;
 use protocol::server::{CONNECTION_PREFIX_LEN, ChannelKind, MiningServer, Policy};
 use protocol::server::{ServerEvent, Solution, Worker};
@@ -33,8 +33,8 @@ pub(crate) struct Downstreams {
 impl Downstreams {
     /// Serves one miner until it leaves.
     pub(crate) async fn serve(self: Arc<Self>, connection: TcpConnection, peer: Peer) {
-        let mut inputs = NewWork(self.work.clone());
-        let Some(work) = inputs.0.borrow_and_update().clone() else {
+        let mut seen = self.work.clone();
+        let Some(work) = seen.borrow_and_update().clone() else {
             return;
         };
         let Peer {
@@ -50,8 +50,12 @@ impl Downstreams {
         let prefix = self.connection_prefix(slot.number());
         let mut core = MiningServer::new(Arc::clone(&self.policy), client.flags, prefix, work);
         core.connected(clock::now());
-        let on_event = |event| self.on_event(address, event);
-        let ended = drive(connection, &mut core, &mut inputs, on_event, &self.stop).await;
+        let mut host = Session {
+            pool: &self,
+            peer: address,
+            work: seen,
+        };
+        let ended = drive(connection, &mut core, &mut host, &self.stop).await;
         for _ in 0..core.channels() {
             self.metrics.channels.dec();
         }
@@ -171,14 +175,21 @@ fn name(worker: Option<&Worker>) -> Option<&str> {
     worker.map(|worker| &*worker.name)
 }
 
-/// New work for a connection, newest only.
-struct NewWork(watch::Receiver<Option<Work>>);
+/// One miner's connection to the rest of the pool.
+struct Session<'a> {
+    pool: &'a Downstreams,
+    peer: SocketAddr,
+    /// Newest only: a slow connection skips what is outdated.
+    work: watch::Receiver<Option<Work>>,
+}
 
-impl Inputs for NewWork {
-    type Input = Work;
-
+impl Host<MiningServer> for Session<'_> {
     async fn next(&mut self) -> Option<Work> {
-        self.0.changed().await.ok()?;
-        self.0.borrow_and_update().clone()
+        self.work.changed().await.ok()?;
+        self.work.borrow_and_update().clone()
+    }
+
+    fn event(&mut self, event: ServerEvent) {
+        self.pool.on_event(self.peer, event);
     }
 }

@@ -1,7 +1,7 @@
 //! The task that talks to the template provider, for as long as the pool lives.
 
 use daemon::dial::Upstream;
-use daemon::drive::drive;
+use daemon::drive::{Joined, drive};
 use daemon::http::Health;
 use daemon::shutdown::Shutdown;
 use protocol::coinbase::CoinbasePlan;
@@ -34,15 +34,11 @@ pub(crate) async fn run(upstream: Upstream, plan: CoinbasePlan, ends: Ends, shut
             debug!(%error, "the provider left at once");
             continue;
         }
-        let on_event = |event| on_event(event, &work, &health);
-        let ended = drive(
-            connection,
-            &mut client,
-            &mut solutions,
-            on_event,
-            shutdown.stop(),
-        );
-        let ended = ended.await;
+        let mut host = Joined {
+            inputs: &mut solutions,
+            on_event: |event| on_event(event, &work, &health),
+        };
+        let ended = drive(connection, &mut client, &mut host, shutdown.stop()).await;
         health.send_replace(away());
         sessions.ended(&ended);
     }

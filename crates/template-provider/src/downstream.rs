@@ -1,7 +1,7 @@
 //! One client: its connection, its core, its feed.
 
 use daemon::accept::Peer;
-use daemon::drive::drive;
+use daemon::drive::{Joined, drive};
 use daemon::wire::TcpConnection;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -46,10 +46,7 @@ impl Downstream {
             Ok(feed) => feed,
             Err(error) => return error!(%error, "client turned away"),
         };
-        let Feed {
-            requests,
-            mut events,
-        } = feed;
+        let Feed { requests, events } = feed;
         let stop = self.stop.child_token();
         let mut server = TemplateServer::default();
         let on_event = |event| {
@@ -59,7 +56,11 @@ impl Downstream {
                 event => log(&event),
             }
         };
-        let ended = drive(connection, &mut server, &mut events, on_event, &stop).await;
+        let mut host = Joined {
+            inputs: events,
+            on_event,
+        };
+        let ended = drive(connection, &mut server, &mut host, &stop).await;
         info!(reason = %ended, "client gone");
     }
 }

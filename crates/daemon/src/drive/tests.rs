@@ -38,7 +38,10 @@ impl Core for Echo {
         }
     }
 
-    fn input(&mut self, _now: Now, input: u8, out: &mut Outbox<String>) {
+    fn input(&mut self, now: Now, input: u8, out: &mut Outbox<String>) {
+        if input == ALARM {
+            self.deadline = Some(now.instant + Duration::from_millis(10));
+        }
         out.send_encoded(&plain(input, b"input"));
     }
 
@@ -86,23 +89,55 @@ struct Running {
     server: tokio::task::JoinHandle<(Ended, Vec<String>)>,
 }
 
+/// Writes down what it is told. Input `SHUT` shuts the door to the peer, `OPEN` opens it.
+struct Diary {
+    inputs: mpsc::Receiver<u8>,
+    events: Vec<String>,
+    is_shut: bool,
+}
+
+const SHUT: u8 = 200;
+const OPEN: u8 = 201;
+
+impl Host<Echo> for Diary {
+    async fn next(&mut self) -> Option<u8> {
+        let input = self.inputs.recv().await?;
+        self.is_shut = match input {
+            SHUT => true,
+            OPEN => false,
+            _ => self.is_shut,
+        };
+        Some(input)
+    }
+
+    fn event(&mut self, event: String) {
+        self.events.push(event);
+    }
+
+    fn stepped(&mut self) {
+        if self.events.last().is_some_and(|event| event != "stepped") {
+            self.events.push("stepped".to_owned());
+        }
+    }
+
+    fn accepts(&self) -> bool {
+        !self.is_shut
+    }
+}
+
 async fn running(room: usize) -> Running {
     let (client, server) = pair(room).await;
-    let (inputs, mut receiver) = mpsc::channel(4);
+    let (inputs, receiver) = mpsc::channel(4);
     let stop = CancellationToken::new();
     let token = stop.clone();
     let server = tokio::spawn(async move {
-        let mut events = Vec::new();
-        let mut core = Echo::default();
-        let ended = drive(
-            server,
-            &mut core,
-            &mut receiver,
-            |event| events.push(event),
-            &token,
-        );
-        let ended = ended.await;
-        (ended, events)
+        let mut host = Diary {
+            inputs: receiver,
+            events: Vec::new(),
+            is_shut: false,
+        };
+        let ended = drive(server, &mut Echo::default(), &mut host, &token).await;
+        (ended, host.events)
     });
     Running {
         client,
@@ -129,7 +164,27 @@ async fn frames_inputs_and_deadlines_reach_the_core() {
     drop(run.client);
     let (ended, events) = run.server.await.unwrap();
     assert!(matches!(ended, Ended::ByPeer), "{ended}");
-    assert_eq!(events, ["received 1", "received 102"]);
+    let expected = ["received 1", "stepped", "received 102", "stepped"];
+    assert_eq!(events, expected);
+}
+
+#[tokio::test]
+async fn a_host_that_accepts_no_more_stops_the_peer_and_nothing_else() {
+    let mut run = running(1 << 16).await;
+    run.inputs.send(SHUT).await.unwrap();
+    assert_eq!(received(&mut run.client).await, (SHUT, 5));
+    run.client.send(&plain(1, &[0; 9])).await.unwrap();
+    // Inputs, what they make the core say, and deadlines pass the waiting frame by.
+    for input in 20..40 {
+        run.inputs.send(input).await.unwrap();
+        assert_eq!(received(&mut run.client).await, (input, 5));
+    }
+    run.inputs.send(ALARM).await.unwrap();
+    assert_eq!(received(&mut run.client).await, (ALARM, 5));
+    assert_eq!(received(&mut run.client).await, (7, 5));
+    run.inputs.send(OPEN).await.unwrap();
+    assert_eq!(received(&mut run.client).await, (OPEN, 5));
+    assert_eq!(received(&mut run.client).await, (2, 9));
 }
 
 #[tokio::test]
