@@ -21,6 +21,7 @@ pub mod provider;
 pub mod server;
 pub mod setup;
 pub mod target;
+pub mod token;
 pub mod vardiff;
 pub mod work;
 
