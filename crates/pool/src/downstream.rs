@@ -10,7 +10,7 @@ use daemon::clock;
 use daemon::drive::{Host, drive};
 use daemon::wire::TcpConnection;
 use protocol::server::{CONNECTION_PREFIX_LEN, ChannelKind, MiningServer, Policy};
-use protocol::server::{ServerEvent, Solution, Worker};
+use protocol::server::{ServerEvent, ServerInput, Solution, Worker};
 use protocol::work::Work;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -105,6 +105,7 @@ impl Downstreams {
                 job_id,
                 share,
                 worker,
+                ..
             } => {
                 self.metrics.accepted.inc();
                 debug!(
@@ -184,9 +185,9 @@ struct Session<'a> {
 }
 
 impl Host<MiningServer> for Session<'_> {
-    async fn next(&mut self) -> Option<Work> {
+    async fn next(&mut self) -> Option<ServerInput> {
         self.work.changed().await.ok()?;
-        self.work.borrow_and_update().clone()
+        self.work.borrow_and_update().clone().map(ServerInput::Work)
     }
 
     fn event(&mut self, event: ServerEvent) {

@@ -1,12 +1,14 @@
 //! The server's half of the mining protocol, for one connection (SV2 chapter 5).
 //!
 //! [`MiningServer`] holds the channels of one client and is stepped by that client's messages and
-//! by new [`Work`]. A pool and a job declarator client serve their miners with the same code.
+//! by what its role tells it ([`ServerInput`]). A pool and a job declarator client serve their miners
+//! with the same code.
 //!
 //! Channels of a connection whose blocks pay the same form a group, unless the client requires
 //! standard jobs. A group gets one job and one SetNewPrevHash for all its members; a channel that is
 //! opened later gets its own first job, and takes part in what is sent to the group from then on.
 
+mod acknowledgement;
 mod channel;
 mod difficulty;
 mod event;
@@ -37,13 +39,15 @@ use crate::setup;
 use crate::target::Target;
 use crate::work::Work;
 
+use acknowledgement::Acknowledgements;
 use channel::Channel;
 use fanout::Announced;
 use group::Group;
 use limits::Activity;
-use shares::{Submission, WorkerName, acknowledge};
+use shares::{Submission, WorkerName};
 
-pub use event::ServerEvent;
+pub use acknowledgement::Acknowledge;
+pub use event::{ServerEvent, ServerInput};
 pub use limits::Limit;
 pub use worker::Worker;
 
@@ -84,8 +88,10 @@ pub struct Policy {
     pub shares_per_minute: f64,
     /// Accepted shares per acknowledgement.
     pub share_batch_size: u32,
-    /// An accepted share waits for its acknowledgement at most this long.
+    /// After this time an accepted share's batch is complete, however small it is.
     pub ack_delay: Duration,
+    /// When complete batches are acknowledged.
+    pub acknowledge: Acknowledge,
     /// Jobs on the current tip that a channel can still submit shares for.
     pub max_jobs: usize,
     /// Channels a connection may have at once.
@@ -109,6 +115,7 @@ impl Default for Policy {
             shares_per_minute: 6.0,
             share_batch_size: 10,
             ack_delay: Duration::from_secs(1),
+            acknowledge: Acknowledge::default(),
             max_jobs: 10,
             max_channels: 10_000,
             vardiff: true,
@@ -137,7 +144,7 @@ pub struct MiningServer {
     /// Indices of closed channels, to be used again only when there is no fresh one left.
     free_indices: VecDeque<u16>,
     announced: Vec<Announced>,
-    ack_due: Option<Instant>,
+    acknowledgements: Acknowledgements,
     /// The earliest deadline of any channel's vardiff, or earlier than that.
     vardiff_due: Option<Instant>,
     /// When the tip was first worked on, or earlier.
@@ -156,6 +163,7 @@ impl MiningServer {
         work: Work,
     ) -> Self {
         Self {
+            acknowledgements: Acknowledgements::new(policy.acknowledge),
             policy,
             flags,
             connection_prefix,
@@ -167,7 +175,6 @@ impl MiningServer {
             next_index: 0,
             free_indices: VecDeque::new(),
             announced: Vec::new(),
-            ack_due: None,
             vardiff_due: None,
             tip_since: None,
             activity: Activity::default(),
@@ -241,7 +248,7 @@ impl MiningServer {
 }
 
 impl Core for MiningServer {
-    type Input = Work;
+    type Input = ServerInput;
     type Event = ServerEvent;
 
     fn received(&mut self, now: Now, frame: Frame<'_>, out: &mut Out) {
@@ -275,23 +282,32 @@ impl Core for MiningServer {
         }
     }
 
-    fn input(&mut self, now: Now, work: Work, out: &mut Out) {
-        if !Arc::ptr_eq(&self.work.prev_hash, &work.prev_hash) {
-            self.tip_since = Some(now.instant);
+    fn input(&mut self, now: Now, input: ServerInput, out: &mut Out) {
+        match input {
+            ServerInput::Work(work) => {
+                if !Arc::ptr_eq(&self.work.prev_hash, &work.prev_hash) {
+                    self.tip_since = Some(now.instant);
+                }
+                self.apply(&work, out);
+            }
+            ServerInput::Recorded(number) => {
+                let is_open = |id| self.channels.contains_key(&id);
+                self.acknowledgements.recorded(number, is_open, out);
+            }
         }
-        self.apply(&work, out);
     }
 
     fn deadline(&self) -> Option<Instant> {
-        let dues = [self.ack_due, self.vardiff_due, self.idle_due()];
+        let dues = [self.acknowledgements.due, self.vardiff_due, self.idle_due()];
         dues.into_iter().flatten().min()
     }
 
     fn wake(&mut self, now: Now, out: &mut Out) {
-        if self.ack_due.is_some_and(|due| due <= now.instant) {
-            self.ack_due = None;
+        let acknowledgements = &mut self.acknowledgements;
+        if acknowledgements.due.is_some_and(|due| due <= now.instant) {
+            acknowledgements.due = None;
             for (id, channel) in &mut self.channels {
-                acknowledge(*id, &mut channel.batch, out);
+                acknowledgements.complete(*id, &mut channel.batch, out);
             }
         }
         self.watch_silence(now, out);

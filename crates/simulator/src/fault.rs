@@ -9,6 +9,8 @@ pub enum Fault {
     Repeated(u8),
     /// The pool acknowledges shares half a second late.
     LateAnswers,
+    /// The pool says that shares are recorded before they are.
+    EarlyAcknowledgements,
     /// The pool keeps fewer jobs than it says.
     FewerJobs,
     /// The pool gives all connections the same part of the search space.

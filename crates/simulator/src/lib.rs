@@ -2,9 +2,9 @@
 //!
 //! [`run`] plays one simulation: a pool (`protocol::server`, `protocol::provider`), mining devices
 //! (`protocol::client`) and a scripted template provider. A seed decides everything: who joins when,
-//! latencies, lost packets, cut connections, new tips in quick succession, fee updates, future
-//! templates that are never used, channels that are updated and closed. Shares are real: their
-//! hashes meet real targets, only the luck of finding them is drawn.
+//! latencies, lost packets, cut connections, crashes of the pool, new tips in quick succession, fee
+//! updates, future templates that are never used, channels that are updated and closed. Shares are
+//! real: their hashes meet real targets, only the luck of finding them is drawn.
 //!
 //! Meanwhile a witness keeps its own account of every message and event, and compares: see
 //! [`Property`]. It is the same seed that makes the same simulation, so a failing one is replayed
@@ -12,7 +12,8 @@
 //! message.
 //!
 //! Nothing here reads a socket or sleeps. The cores are exactly those the programs run; what is
-//! modelled is their edge: `daemon::drive`, the pool's queue-less watch of the newest work, TCP.
+//! modelled is their edge: `daemon::drive`, the pool's queue-less watch of the newest work and its
+//! ledger, TCP.
 //!
 //! - `clock`: virtual time and what is to happen when;
 //! - `network`: ordered, late, lossy connections;

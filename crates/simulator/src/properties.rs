@@ -13,6 +13,9 @@ use std::time::Duration;
 
 pub(crate) use witness::{Terms, Witness};
 
+/// How long after a commit a connection's task has heard of it.
+pub(crate) const TOLD_WITHIN: Duration = Duration::from_millis(30);
+
 /// The rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Property {
@@ -28,6 +31,8 @@ pub enum Property {
     HonestSharesAreGood,
     /// Every share is answered once, in time.
     AnsweredOnce,
+    /// No share is acknowledged that a crash could lose.
+    AcknowledgedIsRecorded,
     /// Job ids are fresh, and SetNewPrevHash names a future job its channels were told.
     JobsComeInOrder,
     /// Channel ids are fresh, and every opened channel ends closed and is left alone then.

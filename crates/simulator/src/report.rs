@@ -29,6 +29,10 @@ pub struct Counts {
     pub stale: u64,
     /// Of those, because they were seen before.
     pub duplicate: u64,
+    /// Times the pool was killed.
+    pub crashes: u64,
+    /// Shares accepted that were not recorded when the pool was killed.
+    pub lost: u64,
     /// Blocks found.
     pub blocks: u64,
     /// Of those, the ones that became part of the chain.
@@ -87,6 +91,8 @@ impl std::ops::AddAssign for Counts {
         self.rejected += other.rejected;
         self.stale += other.stale;
         self.duplicate += other.duplicate;
+        self.crashes += other.crashes;
+        self.lost += other.lost;
         self.blocks += other.blocks;
         self.chained += other.chained;
         self.tips += other.tips;

@@ -1,18 +1,16 @@
 //! One simulation: everything in it, and what happens to it step by step.
 
 mod mining;
+mod pool;
 mod providing;
+mod recording;
 mod serving;
 
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use protocol::client::FoundShare;
-use protocol::coinbase::CoinbasePlan;
-use protocol::provider::ProviderClient;
-use protocol::server::{EXTRANONCE_LEN, MiningServer, Policy, Solution};
-use protocol::work::Work;
+use protocol::server::{Acknowledge, Policy};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
@@ -23,6 +21,8 @@ use crate::network::{End, Fate, LinkId, Network, Quality};
 use crate::properties::{Property, Terms, Witness};
 use crate::provider::{Act, Provider};
 use crate::report::Report;
+use pool::Pool;
+use recording::Ledger;
 
 /// Far more steps than any seed takes; a simulation that gets there never becomes quiet.
 const MAX_STEPS: u64 = 1_000_000;
@@ -48,6 +48,14 @@ pub(crate) enum Step {
     Work { link: LinkId },
     /// A connection's deadline.
     Wake { link: LinkId },
+    /// The ledger has committed, in that life of the pool.
+    Commit { life: u32 },
+    /// A connection's task learns how many of its shares are recorded.
+    Recorded { link: LinkId, number: u64 },
+    /// The pool is killed.
+    Crash,
+    /// The pool is started again.
+    Restart,
     /// A device dials the pool.
     Connect { miner: usize },
     /// A device finds a share.
@@ -93,27 +101,6 @@ pub(crate) struct World {
     witness: Witness,
 }
 
-/// The pool's edge around its cores.
-#[derive(Debug)]
-struct Pool {
-    policy: Arc<Policy>,
-    provider: ProviderClient,
-    provider_link: Option<LinkId>,
-    /// The newest only, like the `watch` the real one has.
-    work: Option<Work>,
-    solutions: VecDeque<Solution>,
-    sessions: BTreeMap<LinkId, PoolSession>,
-    next_slot: u32,
-}
-
-#[derive(Debug)]
-struct PoolSession {
-    server: MiningServer,
-    /// Whether there is work it has not looked at.
-    has_news: bool,
-    wake: Option<Duration>,
-}
-
 impl World {
     pub(crate) fn new(seed: u64, fault: Option<Fault>) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
@@ -130,11 +117,13 @@ impl World {
             ack_delay: policy.ack_delay,
             max_jobs: policy.max_jobs as u32,
             block_target: provider.target(),
+            is_durable: policy.acknowledge == Acknowledge::Recorded,
         });
         let max_jobs = match fault {
             Some(Fault::FewerJobs) => 1,
             _ => policy.max_jobs,
         };
+        let ledger = Ledger::new(draw_commit(&mut rng));
         let mut world = Self {
             seed,
             fault,
@@ -145,15 +134,7 @@ impl World {
             clients: BTreeMap::new(),
             provider,
             provider_link: None,
-            pool: Pool {
-                policy: Arc::new(Policy { max_jobs, ..policy }),
-                provider: ProviderClient::new(plan()),
-                provider_link: None,
-                work: None,
-                solutions: VecDeque::new(),
-                sessions: BTreeMap::new(),
-                next_slot: 0,
-            },
+            pool: Pool::new(Policy { max_jobs, ..policy }, ledger),
             miners,
             searches: 0,
             is_calm: false,
@@ -196,6 +177,9 @@ impl World {
         self.agenda.plan(Duration::ZERO, Step::Reach);
         self.agenda.plan(Duration::ZERO, Step::Play);
         self.agenda.plan(end, Step::Calm);
+        if self.rng.gen_bool(0.3) {
+            self.plan_within(end, Step::Crash);
+        }
         for miner in 0..self.miners.len() {
             // Some are there from the start, some join late.
             let at = self.rng.gen_range(Duration::ZERO..end) * u32::from(self.rng.gen_bool(0.6));
@@ -227,13 +211,18 @@ impl World {
             Step::Play if !self.is_calm => self.play_script(),
             Step::Work { link } => self.look_at_work(link),
             Step::Wake { link } => self.wake(link),
+            Step::Commit { life } => self.commit(life),
+            Step::Recorded { link, number } => self.tell_recorded(link, number),
+            Step::Crash if !self.is_calm => self.crash(),
+            Step::Restart => self.restart(),
             Step::Connect { miner } => self.connect(miner),
             Step::Find { miner, search } if !self.is_calm => self.find(miner, search),
             Step::HandIn { miner, link, share } => self.hand_in(miner, link, *share),
             Step::Whim { miner, link } if !self.is_calm => self.whim(miner, link),
             Step::Leave { miner, link } => self.leave(miner, link),
             Step::Calm => self.calm(),
-            Step::Cut { .. } | Step::Play | Step::Find { .. } | Step::Whim { .. } => {}
+            Step::Cut { .. } | Step::Play | Step::Crash | Step::Find { .. } | Step::Whim { .. } => {
+            }
         }
     }
 
@@ -325,6 +314,11 @@ fn draw_policy(rng: &mut StdRng) -> Policy {
         shares_per_minute: [30.0, 60.0, 120.0][rng.gen_range(0..3)],
         share_batch_size: rng.gen_range(1..=6),
         ack_delay: Duration::from_millis(rng.gen_range(100..=1500)),
+        acknowledge: if rng.gen_bool(0.8) {
+            Acknowledge::Recorded
+        } else {
+            Acknowledge::AtOnce
+        },
         max_jobs: rng.gen_range(2..=10),
         max_channels: if rng.gen_bool(0.2) { 2 } else { 100 },
         vardiff: rng.gen_bool(0.5),
@@ -333,22 +327,16 @@ fn draw_policy(rng: &mut StdRng) -> Policy {
     }
 }
 
+/// How long a commit takes at most: on a good disk, on a bad one.
+fn draw_commit(rng: &mut StdRng) -> Duration {
+    Duration::from_millis([2, 50, 1500][rng.gen_range(0..3)])
+}
+
 fn draw_quality(rng: &mut StdRng) -> Quality {
     Quality {
         max_latency: Duration::from_millis([1, 40, 150, 600][rng.gen_range(0..4)]),
         repeated: [0, 10_000, 50_000][rng.gen_range(0..3)],
         cutting: [0, 1_000, 5_000][rng.gen_range(0..3)],
-    }
-}
-
-/// Pays a P2WPKH output.
-fn plan() -> CoinbasePlan {
-    let mut script = vec![0, 20];
-    script.extend([0x11; 20]);
-    CoinbasePlan {
-        reward_script: script.into(),
-        signature: b"simulator".to_vec(),
-        extranonce_len: EXTRANONCE_LEN,
     }
 }
 

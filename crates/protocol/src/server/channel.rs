@@ -9,6 +9,7 @@ use crate::target::Target;
 use crate::vardiff::Vardiff;
 use crate::work::PrevHash;
 
+use super::acknowledgement::Batch;
 use super::group::Draft;
 use super::worker::Workers;
 
@@ -147,16 +148,6 @@ pub(super) struct Channel {
     /// The previous block of the jobs that `seen` is about.
     tip: Option<[u8; 32]>,
     max_jobs: usize,
-}
-
-/// Accepted shares that were not acknowledged yet.
-#[derive(Debug, Default)]
-pub(super) struct Batch {
-    pub(super) count: u32,
-    pub(super) last_sequence_number: u32,
-    /// In units of difficulty 1. What is below one whole unit is carried to the next batch, since
-    /// the message has room for whole units only (T-29).
-    pub(super) difficulty: f64,
 }
 
 impl Channel {

@@ -1,4 +1,4 @@
-//! What the rest of a role learns from a connection.
+//! What a connection and the rest of its role tell each other.
 
 use super::channel::{Accepted, ChannelKind, Solution};
 use super::limits::Limit;
@@ -6,6 +6,17 @@ use super::worker::Worker;
 use crate::error_code::ErrorCode;
 use crate::payout::Payout;
 use crate::target::Target;
+use crate::work::Work;
+
+/// What a connection is told.
+#[derive(Debug)]
+pub enum ServerInput {
+    /// There is something new to mine on.
+    Work(Work),
+    /// Every share up to this number ([`ServerEvent::Accepted`]) is recorded and survives a crash.
+    /// Heeded under `Acknowledge::Recorded` only.
+    Recorded(u64),
+}
 
 /// What happens on a connection.
 #[derive(Debug)]
@@ -41,6 +52,9 @@ pub enum ServerEvent {
     },
     /// A share was accepted.
     Accepted {
+        /// Counts the accepted shares of this connection, from 1 on. This, less the newest number
+        /// recorded, is how many wait.
+        number: u64,
         /// The channel.
         channel_id: u32,
         /// The job on that channel.

@@ -1,19 +1,16 @@
 //! Shares: from the message to the answer (SV2 5.3.11 to 5.3.14).
 
 use stratum_core::mining_sv2::{
-    SubmitSharesErrorOwned, SubmitSharesExtended, SubmitSharesStandard, SubmitSharesSuccess,
+    SubmitSharesErrorOwned, SubmitSharesExtended, SubmitSharesStandard,
 };
 
-use super::channel::{Batch, ChannelKind, Share, Verdict};
+use super::channel::{ChannelKind, Share, Verdict};
 use super::worker::Worker;
 use super::{MiningServer, Out, ServerEvent};
 use crate::core::Now;
 use crate::error_code::{self, ErrorCode};
 use crate::extension::TooLong;
 use crate::message::{MiningOwned, text};
-
-/// Hashes that a share of difficulty 1 stands for.
-const HASHES_PER_DIFFICULTY: f64 = 4_295_032_833.0;
 
 impl MiningServer {
     pub(super) fn submit(&mut self, now: Now, submission: &Submission<'_>, out: &mut Out) {
@@ -61,17 +58,17 @@ impl MiningServer {
         });
         match judged {
             Ok(accepted) => {
-                let batch = &mut channel.batch;
-                batch.count += 1;
-                batch.last_sequence_number = sequence_number;
-                batch.difficulty += accepted.hashes / HASHES_PER_DIFFICULTY;
-                if is_block || batch.count >= self.policy.share_batch_size {
-                    acknowledge(channel_id, batch, out);
-                } else if self.ack_due.is_none() {
-                    self.ack_due = Some(now.instant + self.policy.ack_delay);
-                }
                 let cost = accepted.hashes;
+                let batch = &mut channel.batch;
+                let acknowledgements = &mut self.acknowledgements;
+                let number = acknowledgements.accept(batch, sequence_number, cost);
+                if is_block || batch.count >= self.policy.share_batch_size {
+                    acknowledgements.complete(channel_id, batch, out);
+                } else if acknowledgements.due.is_none() {
+                    acknowledgements.due = Some(now.instant + self.policy.ack_delay);
+                }
                 out.event(ServerEvent::Accepted {
+                    number,
                     channel_id,
                     job_id: share.job_id,
                     share: accepted,
@@ -152,20 +149,4 @@ fn reject(submission: &Submission<'_>, code: ErrorCode, worker: Option<Worker>, 
         code,
         worker,
     });
-}
-
-/// SV2 5.3.13: counts and sums what was accepted since the last acknowledgement.
-pub(super) fn acknowledge(channel_id: u32, batch: &mut Batch, out: &mut Out) {
-    if batch.count == 0 {
-        return;
-    }
-    let whole = batch.difficulty.floor();
-    out.send(MiningOwned::SubmitSharesSuccess(SubmitSharesSuccess {
-        channel_id,
-        last_sequence_number: batch.last_sequence_number,
-        new_submits_accepted_count: batch.count,
-        new_shares_sum: whole as u64,
-    }));
-    batch.count = 0;
-    batch.difficulty -= whole;
 }

@@ -1,6 +1,7 @@
 //! The rules of SV2 chapter 5, one table or scenario each. `open.rs`, `jobs.rs` and `shares.rs`
 //! hold them; this file holds the miner they are played with.
 
+mod acknowledgement;
 mod difficulty;
 mod extension;
 mod jobs;
@@ -118,7 +119,8 @@ impl Miner {
         let work = self.tracker.work().unwrap();
         let work = harden(work, Some(&self.server.work), self.block_target);
         let mut out = Outbox::default();
-        self.server.input(self.now, work, &mut out);
+        let input = ServerInput::Work(work);
+        self.server.input(self.now, input, &mut out);
         self.collect(out)
     }
 
@@ -391,6 +393,19 @@ fn rejected(answer: &[MiningOwned]) -> String {
     match answer {
         [MiningOwned::SubmitSharesError(error)] => error.error_code.as_utf8_or_hex(),
         other => panic!("not a rejection: {other:?}"),
+    }
+}
+
+/// Counts and sums of an acknowledgement.
+#[track_caller]
+fn acknowledged(messages: &[MiningOwned]) -> (u32, u32, u64) {
+    match messages {
+        [MiningOwned::SubmitSharesSuccess(success)] => (
+            success.last_sequence_number,
+            success.new_submits_accepted_count,
+            success.new_shares_sum,
+        ),
+        other => panic!("not an acknowledgement: {other:?}"),
     }
 }
 

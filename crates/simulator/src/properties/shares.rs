@@ -7,9 +7,12 @@ use protocol::message::MiningOwned;
 
 use super::{Breach, Property};
 
+/// Channel and sequence number of a share.
+pub(super) type Key = (u32, u32);
+
 /// Shares without an answer, by channel and sequence number, and when each passed this end.
 #[derive(Debug, Default)]
-pub(super) struct Unanswered(BTreeMap<(u32, u32), Duration>);
+pub(super) struct Unanswered(BTreeMap<Key, Duration>);
 
 impl Unanswered {
     /// A share passes.
@@ -17,8 +20,11 @@ impl Unanswered {
         self.0.insert((channel, sequence_number), at);
     }
 
-    /// A message passes the other way; returns the moments of the shares it answers.
-    pub(super) fn message(&mut self, message: &MiningOwned) -> Result<Vec<Duration>, Breach> {
+    /// A message passes the other way; returns the shares it answers, and their moments.
+    pub(super) fn message(
+        &mut self,
+        message: &MiningOwned,
+    ) -> Result<Vec<(Key, Duration)>, Breach> {
         match message {
             MiningOwned::SubmitSharesSuccess(success) => {
                 let (channel, last) = (success.channel_id, success.last_sequence_number);
@@ -42,12 +48,12 @@ impl Unanswered {
                     );
                     return Err((Property::AnsweredOnce, what));
                 }
-                Ok(answered.into_iter().map(|(_, at)| at).collect())
+                Ok(answered)
             }
             MiningOwned::SubmitSharesError(error) => {
                 let key = (error.channel_id, error.sequence_number);
                 match self.0.remove(&key) {
-                    Some(at) => Ok(vec![at]),
+                    Some(at) => Ok(vec![(key, at)]),
                     None => {
                         let (channel, number) = key;
                         let what = format!(
@@ -68,7 +74,7 @@ impl Unanswered {
     }
 
     /// The shares that wait.
-    pub(super) fn waiting(&self) -> Vec<(u32, u32)> {
+    pub(super) fn waiting(&self) -> Vec<Key> {
         self.0.keys().copied().collect()
     }
 }

@@ -10,8 +10,9 @@ use protocol::server::{ServerEvent, Solution};
 use protocol::target::Target;
 
 use super::connection::{Connection, Submitted};
+use super::shares::Key;
 use super::view::Moment;
-use super::{Breach, Property, Violation};
+use super::{Breach, Property, TOLD_WITHIN, Violation};
 use crate::network::LinkId;
 use crate::report::Counts;
 
@@ -21,6 +22,8 @@ pub(crate) struct Terms {
     pub(crate) ack_delay: Duration,
     pub(crate) max_jobs: u32,
     pub(crate) block_target: Target,
+    /// Whether shares are acknowledged only when they are recorded.
+    pub(crate) is_durable: bool,
 }
 
 /// Sees everything.
@@ -35,6 +38,8 @@ pub(crate) struct Witness {
     connections: BTreeMap<LinkId, Connection>,
     /// Hashes of accepted shares.
     credited: BTreeSet<[u8; 32]>,
+    /// Hashes of shares that survive a crash, and since when.
+    recorded: BTreeMap<[u8; 32], Duration>,
     /// Hashes of blocks.
     blocks: BTreeSet<[u8; 32]>,
     /// Blocks passed on to the provider or given up.
@@ -51,6 +56,7 @@ impl Witness {
             trace: None,
             connections: BTreeMap::new(),
             credited: BTreeSet::new(),
+            recorded: BTreeMap::new(),
             blocks: BTreeSet::new(),
             handed: 0,
         }
@@ -72,16 +78,7 @@ impl Witness {
         let opened = connection.pool.channels.len() > before;
         self.check(seen);
         match answered {
-            Ok(since) => {
-                let late = since
-                    .iter()
-                    .filter(|at| self.now - **at > self.terms.ack_delay);
-                let late = late.count();
-                if late > 0 {
-                    let what = format!("{link}: {late} shares waited too long: {message}");
-                    self.breach(Property::AnsweredOnce, what);
-                }
-            }
+            Ok(answered) => self.answered(link, message, &answered),
             Err(breach) => self.check(Err(breach)),
         }
         match message {
@@ -234,6 +231,11 @@ impl Witness {
         }
     }
 
+    /// A share is in the ledger for good.
+    pub(crate) fn recorded(&mut self, hash: [u8; 32]) {
+        self.recorded.insert(hash, self.now);
+    }
+
     /// A solution was passed on to the provider, or its template is lost.
     pub(crate) fn handed(&mut self, solution: &Solution) {
         self.handed += 1;
@@ -306,6 +308,31 @@ impl Witness {
         if opened != closed + abandoned {
             let what = format!("{opened} opened, {closed} closed, {abandoned} cut off");
             self.breach(Property::ChannelsEndClosed, what);
+        }
+    }
+
+    /// The pool answers shares that came to it then: a batch when its first share has waited long
+    /// enough, or when its last one is recorded.
+    fn answered(&mut self, link: LinkId, message: &MiningOwned, shares: &[(Key, Duration)]) {
+        let Some(first) = shares.iter().map(|(_, at)| *at).min() else {
+            return;
+        };
+        let mut due = first + self.terms.ack_delay;
+        if self.terms.is_durable && matches!(message, MiningOwned::SubmitSharesSuccess(_)) {
+            let sent = &self.connections[&link].shares;
+            let recorded = |key| self.recorded.get(&sent.get(key)?.hash);
+            let recorded: Option<Vec<_>> = shares.iter().map(|(key, _)| recorded(key)).collect();
+            match recorded.and_then(|moments| moments.into_iter().max()) {
+                Some(last) => due = due.max(*last + TOLD_WITHIN),
+                None => {
+                    let what = format!("{link}: not all shares are recorded: {message}");
+                    self.breach(Property::AcknowledgedIsRecorded, what);
+                }
+            }
+        }
+        if self.now > due {
+            let what = format!("{link}: shares waited too long: {message}");
+            self.breach(Property::AnsweredOnce, what);
         }
     }
 

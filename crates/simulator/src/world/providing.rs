@@ -17,8 +17,11 @@ const BUSY: Duration = Duration::from_millis(30);
 const VERY_BUSY: Duration = Duration::from_millis(400);
 
 impl World {
-    /// The pool dials its provider.
+    /// The pool dials its provider, if it lives and has not done so since.
     pub(super) fn reach_provider(&mut self) {
+        if !self.pool.is_up || self.pool.provider_link.is_some() {
+            return;
+        }
         let link = self.network.dial(&mut self.rng);
         self.clients.insert(link, Client::Pool);
         self.pool.provider_link = Some(link);

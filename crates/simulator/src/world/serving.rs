@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::core::{Core, Now, Outbox};
-use protocol::server::{CONNECTION_PREFIX_LEN, MiningServer, ServerEvent};
+use protocol::server::{CONNECTION_PREFIX_LEN, MiningServer, ServerEvent, ServerInput};
 use protocol::work::Work;
 
-use super::{PoolSession, Step, World};
+use super::pool::PoolSession;
+use super::{Step, World};
 use crate::fault::Fault;
 use crate::frames;
 use crate::network::{End, LinkId};
@@ -50,7 +51,9 @@ impl World {
         if let Some(session) = self.pool.sessions.get_mut(&link) {
             session.has_news = false;
         }
-        self.serve(link, |server, now, out| server.input(now, work, out));
+        self.serve(link, |server, now, out| {
+            server.input(now, ServerInput::Work(work), out);
+        });
     }
 
     pub(super) fn wake(&mut self, link: LinkId) {
@@ -71,7 +74,7 @@ impl World {
     }
 
     /// Steps a core and empties its outbox.
-    fn serve(
+    pub(super) fn serve(
         &mut self,
         link: LinkId,
         step: impl FnOnce(&mut MiningServer, Now, &mut Outbox<ServerEvent>),
@@ -129,8 +132,10 @@ impl World {
             return;
         }
         self.witness.server_event(link, &event);
-        if let ServerEvent::Block { solution, .. } = event {
-            self.pool.solutions.push_back(solution);
+        match event {
+            ServerEvent::Block { solution, .. } => self.pool.solutions.push_back(solution),
+            ServerEvent::Accepted { number, share, .. } => self.write(link, number, share.hash),
+            _ => {}
         }
     }
 

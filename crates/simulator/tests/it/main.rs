@@ -62,6 +62,8 @@ fn every_property_holds_for_every_seed() {
         ("cut connections", counts.cuts),
         ("closed channels", counts.closed),
         ("channels cut off", counts.abandoned),
+        ("crashes", counts.crashes),
+        ("shares lost in crashes", counts.lost),
         ("new targets", counts.targets),
         ("skipped work", counts.skipped),
     ] {
@@ -103,6 +105,10 @@ fn each_property_sees_its_fault() {
         (Fault::Repeated(0x1f), Property::JobsComeInOrder),
         (Fault::Repeated(0x20), Property::JobsComeInOrder),
         (Fault::LateAnswers, Property::AnsweredOnce),
+        (
+            Fault::EarlyAcknowledgements,
+            Property::AcknowledgedIsRecorded,
+        ),
         (Fault::FewerJobs, Property::StaleOnlyInFlight),
         (Fault::SamePrefix, Property::PrefixesDiffer),
         (Fault::SamePrefix, Property::CreditedOnce),

@@ -10,19 +10,6 @@ fn set_target(messages: &[MiningOwned]) -> Option<Target> {
     }
 }
 
-/// Counts and sums of an acknowledgement.
-#[track_caller]
-fn acknowledged(messages: &[MiningOwned]) -> (u32, u32, u64) {
-    match messages {
-        [MiningOwned::SubmitSharesSuccess(success)] => (
-            success.last_sequence_number,
-            success.new_submits_accepted_count,
-            success.new_shares_sum,
-        ),
-        other => panic!("not an acknowledgement: {other:?}"),
-    }
-}
-
 fn both(hashes: f32, check: impl Fn(&mut Miner, Opened)) {
     let mut miner = Miner::new(0);
     let opened = miner.open_standard(hashes);
@@ -225,23 +212,6 @@ fn acknowledgements_count_each_good_share_once() {
 }
 
 #[test]
-fn difficulty_below_one_is_carried_to_the_next_acknowledgement() {
-    // POOL-54, T-29
-    let mut batch = super::super::channel::Batch::default();
-    let mut sum = 0;
-    for i in 1..=10 {
-        batch.count = 1;
-        batch.last_sequence_number = i;
-        batch.difficulty += 0.25;
-        let mut out = Outbox::default();
-        acknowledge(2, &mut batch, &mut out);
-        sum += acknowledged(&Miner::new(0).collect(out)).2;
-    }
-    assert_eq!(sum, 2);
-    assert!((batch.difficulty - 0.5).abs() < 1e-9);
-}
-
-#[test]
 fn a_block_goes_to_the_node_and_is_acknowledged_at_once() {
     // POOL-59, 60
     both(4.0, |miner, opened| {
@@ -424,7 +394,9 @@ fn a_tip_that_is_announced_again_does_not_pay_twice() {
         let mut work = miner.tracker.work().unwrap();
         work.prev_hash = Arc::new((*tip).clone());
         let mut out = Outbox::default();
-        miner.server.input(miner.now, work, &mut out);
+        miner
+            .server
+            .input(miner.now, ServerInput::Work(work), &mut out);
         let messages = miner.collect(out);
         let again = Job::read(&messages[0]);
         let answer = miner.send(opened.good(&again));
