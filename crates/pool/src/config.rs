@@ -13,7 +13,9 @@ use miniscript::{DefiniteDescriptorKey, Descriptor};
 use protocol::coinbase::CoinbasePlan;
 use protocol::extension::{Extensions, WORKER_TRACKING};
 use protocol::message::common::Protocol;
-use protocol::server::{EXTRANONCE_LEN, Policy};
+use protocol::server::Policy;
+
+use crate::extranonce;
 
 /// What the pool is told.
 #[derive(Debug, Clone)]
@@ -93,7 +95,7 @@ fn read_plan(reader: &mut Reader, network: Network) -> Option<CoinbasePlan> {
     let plan = CoinbasePlan {
         reward_script: script?,
         signature: signature.into_bytes(),
-        extranonce_len: EXTRANONCE_LEN,
+        extranonce_len: extranonce::space(0, 0).extranonce_len(),
     };
     if let Err(error) = plan.check() {
         reader.problem("pool_signature", error);

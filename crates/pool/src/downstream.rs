@@ -9,7 +9,7 @@ use daemon::accept::Peer;
 use daemon::clock;
 use daemon::drive::{Host, drive};
 use daemon::wire::TcpConnection;
-use protocol::server::{CONNECTION_PREFIX_LEN, ChannelKind, MiningServer, Policy};
+use protocol::server::{ChannelKind, MiningServer, Policy};
 use protocol::server::{ServerEvent, ServerInput, Solution, Worker};
 use protocol::work::Work;
 use tokio::sync::{mpsc, watch};
@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info};
 
 use crate::blocks::Found;
+use crate::extranonce;
 use crate::metrics::{Closing, Metrics, Rejection};
 
 /// What every miner connection shares.
@@ -47,8 +48,8 @@ impl Downstreams {
             device = client.device_id, flags = client.flags, "miner connected"
         );
         self.metrics.clients.inc();
-        let prefix = self.connection_prefix(slot.number());
-        let mut core = MiningServer::new(Arc::clone(&self.policy), client.flags, prefix, work);
+        let space = extranonce::space(self.server_id, slot.number());
+        let mut core = MiningServer::new(Arc::clone(&self.policy), client.flags, space, work);
         core.connected(clock::now());
         let mut host = Session {
             pool: &self,
@@ -61,12 +62,6 @@ impl Downstreams {
         }
         self.metrics.clients.dec();
         info!(peer = %address, reason = %ended, "miner disconnected");
-    }
-
-    /// Splits the search space: no two connections of no two servers share a prefix (SV2 5.1).
-    fn connection_prefix(&self, slot: u32) -> [u8; CONNECTION_PREFIX_LEN] {
-        let [_, high, middle, low] = slot.to_be_bytes();
-        [self.server_id, high, middle, low]
     }
 
     fn on_event(&self, peer: SocketAddr, event: ServerEvent) {

@@ -13,6 +13,7 @@
 mod blocks;
 mod config;
 mod downstream;
+mod extranonce;
 mod metrics;
 mod provider;
 

@@ -12,12 +12,15 @@ mod acknowledgement;
 mod channel;
 mod difficulty;
 mod event;
+mod extranonce;
 mod fanout;
 mod group;
+mod job;
 mod limits;
 mod negotiation;
 mod open;
 mod shares;
+mod verdict;
 mod worker;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -47,11 +50,12 @@ use limits::Activity;
 use shares::{Submission, WorkerName};
 
 pub use acknowledgement::Acknowledge;
+pub use channel::{ChannelKind, VERSION_ROLLING_MASK};
 pub use event::{ServerEvent, ServerInput};
+pub use extranonce::{Extranonce, ExtranonceSpace, ExtranonceTooLong, MAX_EXTRANONCE};
 pub use limits::Limit;
+pub use verdict::{Accepted, JobSource, Share, Solution, Verdict};
 pub use worker::Worker;
-
-pub use channel::{Accepted, ChannelKind, Share, Solution, VERSION_ROLLING_MASK, Verdict};
 
 /// The flags of SetupConnection that this half of the protocol satisfies.
 pub const SUPPORTED_FLAGS: u32 = setup::REQUIRES_STANDARD_JOBS
@@ -66,17 +70,6 @@ pub fn success_flags(client: u32) -> u32 {
         0
     }
 }
-
-/// Bytes that tell the server's connections apart: server id and slot.
-pub const CONNECTION_PREFIX_LEN: usize = 4;
-/// Bytes that tell a connection's channels apart.
-const CHANNEL_INDEX_LEN: usize = 2;
-/// Bytes left to an extended channel's miner.
-pub const ROLLABLE_EXTRANONCE_LEN: usize = 16;
-/// Bytes of the whole extranonce. The same for every channel, so that all fit one group: the
-/// coinbase prefix a group gets contains the length of the scriptSig (T-12).
-pub const EXTRANONCE_LEN: usize =
-    CONNECTION_PREFIX_LEN + CHANNEL_INDEX_LEN + ROLLABLE_EXTRANONCE_LEN;
 
 /// The id of those whom the pool pays later; channels and other groups count from the next one on.
 const GROUP_ID: u32 = 1;
@@ -134,7 +127,7 @@ type Out = Outbox<ServerEvent>;
 pub struct MiningServer {
     policy: Arc<Policy>,
     flags: u32,
-    connection_prefix: [u8; CONNECTION_PREFIX_LEN],
+    space: ExtranonceSpace,
     work: Work,
     channels: BTreeMap<u32, Channel>,
     groups: BTreeMap<u32, Group>,
@@ -154,19 +147,14 @@ pub struct MiningServer {
 }
 
 impl MiningServer {
-    /// For a client that set up with `flags`. `connection_prefix` must differ from that of every
-    /// other connection whose miners work on the same coinbase.
-    pub fn new(
-        policy: Arc<Policy>,
-        flags: u32,
-        connection_prefix: [u8; CONNECTION_PREFIX_LEN],
-        work: Work,
-    ) -> Self {
+    /// For a client that set up with `flags`. No other connection whose miners work on the same
+    /// coinbase may have a part of `space`, and the coinbases of all work must have room for it.
+    pub fn new(policy: Arc<Policy>, flags: u32, space: ExtranonceSpace, work: Work) -> Self {
         Self {
             acknowledgements: Acknowledgements::new(policy.acknowledge),
             policy,
             flags,
-            connection_prefix,
+            space,
             work,
             channels: BTreeMap::new(),
             groups: BTreeMap::from([(GROUP_ID, Group::default())]),
@@ -294,6 +282,7 @@ impl Core for MiningServer {
                 let is_open = |id| self.channels.contains_key(&id);
                 self.acknowledgements.recorded(number, is_open, out);
             }
+            ServerInput::Space(space) => self.move_to(space, out),
         }
     }
 

@@ -29,6 +29,8 @@ pub struct Counts {
     pub stale: u64,
     /// Of those, because they were seen before.
     pub duplicate: u64,
+    /// Times the pool gave a connection another part of the search space.
+    pub moves: u64,
     /// Times the pool was killed.
     pub crashes: u64,
     /// Shares accepted that were not recorded when the pool was killed.
@@ -91,6 +93,7 @@ impl std::ops::AddAssign for Counts {
         self.rejected += other.rejected;
         self.stale += other.stale;
         self.duplicate += other.duplicate;
+        self.moves += other.moves;
         self.crashes += other.crashes;
         self.lost += other.lost;
         self.blocks += other.blocks;

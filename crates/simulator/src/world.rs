@@ -48,6 +48,8 @@ pub(crate) enum Step {
     Work { link: LinkId },
     /// A connection's deadline.
     Wake { link: LinkId },
+    /// A connection gets another part of the search space.
+    Move { link: LinkId },
     /// The ledger has committed, in that life of the pool.
     Commit { life: u32 },
     /// A connection's task learns how many of its shares are recorded.
@@ -211,6 +213,7 @@ impl World {
             Step::Play if !self.is_calm => self.play_script(),
             Step::Work { link } => self.look_at_work(link),
             Step::Wake { link } => self.wake(link),
+            Step::Move { link } if !self.is_calm => self.move_space(link),
             Step::Commit { life } => self.commit(life),
             Step::Recorded { link, number } => self.tell_recorded(link, number),
             Step::Crash if !self.is_calm => self.crash(),
@@ -221,8 +224,12 @@ impl World {
             Step::Whim { miner, link } if !self.is_calm => self.whim(miner, link),
             Step::Leave { miner, link } => self.leave(miner, link),
             Step::Calm => self.calm(),
-            Step::Cut { .. } | Step::Play | Step::Crash | Step::Find { .. } | Step::Whim { .. } => {
-            }
+            Step::Cut { .. }
+            | Step::Play
+            | Step::Move { .. }
+            | Step::Crash
+            | Step::Find { .. }
+            | Step::Whim { .. } => {}
         }
     }
 

@@ -3,21 +3,20 @@
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
-use crate::coinbase::{Coinbase, CoinbaseHasher, Header, merkle_root};
 use crate::error_code::{self, ErrorCode};
 use crate::target::Target;
 use crate::vardiff::Vardiff;
 use crate::work::PrevHash;
 
 use super::acknowledgement::Batch;
+use super::extranonce::Extranonce;
 use super::group::Draft;
+use super::job::{ChannelJob, JobState};
+use super::verdict::{Share, Verdict};
 use super::worker::Workers;
 
 /// The version bits a miner may change freely (BIP-0323).
 pub const VERSION_ROLLING_MASK: u32 = 0x1fff_ffe0;
-
-/// How far a block's time may lie ahead of the clock (consensus rule, SV2 5.1).
-const MAX_FUTURE_NTIME: u64 = 7200;
 
 /// Ids of jobs that are no longer valid, kept to tell a late share from a wrong one.
 const REMEMBERED_STALE_JOBS: usize = 64;
@@ -38,90 +37,6 @@ pub enum ChannelKind {
     },
 }
 
-/// A job as one channel mines it.
-#[derive(Debug)]
-struct ChannelJob {
-    id: u32,
-    draft: Draft,
-    hashing: Hashing,
-    state: JobState,
-}
-
-#[derive(Debug)]
-enum JobState {
-    /// Announced without a tip. Its target is that of its activation (SV2 5.3.21).
-    Future,
-    /// Being mined.
-    Active {
-        prev_hash: Arc<PrevHash>,
-        min_ntime: u32,
-        target: Target,
-    },
-}
-
-/// How a share becomes a merkle root.
-#[derive(Debug)]
-enum Hashing {
-    /// It is known: standard channels have nothing to add.
-    Root([u8; 32]),
-    /// By the extranonce in the share.
-    Coinbase(CoinbaseHasher),
-}
-
-/// A share, whichever message brought it.
-#[derive(Debug, Clone, Copy)]
-pub struct Share<'a> {
-    /// The job it is for.
-    pub job_id: u32,
-    /// Header field.
-    pub nonce: u32,
-    /// Header field.
-    pub ntime: u32,
-    /// Header field, whole.
-    pub version: u32,
-    /// Empty on a standard channel.
-    pub extranonce: &'a [u8],
-}
-
-/// A share that was accepted.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Accepted {
-    /// The block hash, in header order.
-    pub hash: [u8; 32],
-    /// What the share is worth: hashes it takes on average to find one.
-    pub hashes: f64,
-}
-
-/// A share that is a block.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Solution {
-    /// The provider's connection the template came over.
-    pub session: u64,
-    /// The template.
-    pub template_id: u64,
-    /// Header field.
-    pub version: u32,
-    /// Header field.
-    pub ntime: u32,
-    /// Header field.
-    pub nonce: u32,
-    /// The whole coinbase transaction, with its witness.
-    pub coinbase: Vec<u8>,
-    /// The block hash, in header order.
-    pub hash: [u8; 32],
-    /// Height of the block, if the template said it.
-    pub height: Option<u64>,
-}
-
-/// What a share turned out to be. A block may well miss the channel's target: on regtest most do.
-#[derive(Debug)]
-pub struct Verdict {
-    /// For the miner.
-    pub share: Result<Accepted, ErrorCode>,
-    /// For the node.
-    pub block: Option<Solution>,
-}
-
 /// A channel.
 #[derive(Debug)]
 pub(super) struct Channel {
@@ -130,8 +45,10 @@ pub(super) struct Channel {
     /// Decides whom its blocks pay.
     pub(super) group_id: u32,
     pub(super) user_identity: String,
-    /// For standard channels the whole extranonce.
-    pub(super) extranonce_prefix: Vec<u8>,
+    /// Tells the connection's channels apart.
+    pub(super) index: u16,
+    /// For jobs from now on; for standard channels the whole extranonce.
+    pub(super) extranonce_prefix: Extranonce,
     pub(super) max_target: Target,
     pub(super) target: Target,
     /// Hashes a second, as the client said last.
@@ -155,7 +72,7 @@ impl Channel {
         id: u32,
         kind: ChannelKind,
         user_identity: String,
-        extranonce_prefix: Vec<u8>,
+        (index, extranonce_prefix): (u16, Extranonce),
         max_jobs: usize,
     ) -> Self {
         Self {
@@ -163,6 +80,7 @@ impl Channel {
             kind,
             group_id: 0,
             user_identity,
+            index,
             extranonce_prefix,
             max_target: Target::MAX,
             target: Target::MAX,
@@ -213,9 +131,8 @@ impl Channel {
     fn push_active(&mut self, id: u32, draft: &Draft, state: JobState) {
         let job = self.job(id, draft, state);
         self.jobs.push(job);
-        let active = |job: &ChannelJob| matches!(job.state, JobState::Active { .. });
-        if self.jobs.iter().filter(|job| active(job)).count() > self.max_jobs {
-            let oldest = self.jobs.iter().position(active);
+        if self.jobs.iter().filter(|job| job.is_active()).count() > self.max_jobs {
+            let oldest = self.jobs.iter().position(ChannelJob::is_active);
             if let Some(oldest) = oldest {
                 let id = self.jobs.remove(oldest).id;
                 self.remember_stale(id);
@@ -243,12 +160,6 @@ impl Channel {
         self.repeats = 0;
     }
 
-    /// The merkle root of a standard job, for NewMiningJob.
-    pub(super) fn merkle_root(&self, draft: &Draft) -> [u8; 32] {
-        let hasher = CoinbaseHasher::new(Arc::clone(&draft.coinbase), &self.extranonce_prefix);
-        merkle_root(hasher.txid(&[]), &draft.template.merkle_path)
-    }
-
     /// Whether so many shares were seen on this tip that duplicates can no longer be told.
     pub(super) fn is_exhausted(&self) -> bool {
         self.seen.len() >= MAX_SEEN
@@ -266,105 +177,28 @@ impl Channel {
     }
 
     fn check(&mut self, share: Share<'_>, unix: u64) -> Result<Verdict, ErrorCode> {
-        let job = self.find(share.job_id)?;
-        let JobState::Active {
-            prev_hash,
-            min_ntime,
-            target,
-        } = &job.state
-        else {
-            return Err(error_code::INVALID_JOB_ID);
+        let Some(job) = self.jobs.iter().find(|job| job.id == share.job_id) else {
+            return Err(if self.stale.contains(&share.job_id) {
+                error_code::STALE_SHARE
+            } else {
+                error_code::INVALID_JOB_ID
+            });
         };
         if let ChannelKind::Extended { extranonce_size } = self.kind
             && share.extranonce.len() != usize::from(extranonce_size)
         {
             return Err(error_code::BAD_EXTRANONCE_SIZE);
         }
-        if (share.version ^ job.draft.template.version) & !VERSION_ROLLING_MASK != 0 {
-            return Err(error_code::INVALID_NON_ROLLABLE_VERSION_BIT);
-        }
-        // On regtest many blocks within a second push the chain's time ahead of the clock (T-26).
-        let latest = unix.max(u64::from(*min_ntime)) + MAX_FUTURE_NTIME;
-        if share.ntime < *min_ntime || u64::from(share.ntime) > latest {
-            return Err(error_code::INVALID_SHARE);
-        }
-        let root = match &job.hashing {
-            Hashing::Root(root) => *root,
-            Hashing::Coinbase(hasher) => merkle_root(
-                hasher.txid(share.extranonce),
-                &job.draft.template.merkle_path,
-            ),
-        };
-        let hash = Header {
-            version: share.version,
-            prev_hash: &prev_hash.prev_hash,
-            merkle_root: &root,
-            ntime: share.ntime,
-            n_bits: prev_hash.n_bits,
-            nonce: share.nonce,
-        }
-        .hash();
-        let reached = Target::from_le_bytes(hash);
-        let (is_share, is_block) = (reached <= *target, reached <= prev_hash.target);
-        if !is_share && !is_block {
-            return Err(error_code::DIFFICULTY_TOO_LOW);
-        }
-        let accepted = Accepted {
-            hash,
-            hashes: target.hashes(),
-        };
-        let block = is_block.then(|| Solution {
-            session: job.draft.template.session,
-            template_id: job.draft.template.id,
-            version: share.version,
-            ntime: share.ntime,
-            nonce: share.nonce,
-            coinbase: self.full_coinbase(&job.draft.coinbase, share.extranonce),
-            hash,
-            height: job.draft.template.height(),
-        });
-        let low = u64::from_le_bytes(hash[..8].try_into().expect("a hash has 32 bytes"));
+        let reached = job.hash(share, unix)?;
+        let low = u64::from_le_bytes(reached.hash[..8].try_into().expect("a hash has 32 bytes"));
         if !self.seen.insert(low) {
             return Err(error_code::DUPLICATE_SHARE);
         }
-        Ok(Verdict {
-            share: if is_share {
-                Ok(accepted)
-            } else {
-                Err(error_code::DIFFICULTY_TOO_LOW)
-            },
-            block,
-        })
-    }
-
-    fn full_coinbase(&self, coinbase: &Coinbase, extranonce: &[u8]) -> Vec<u8> {
-        coinbase.full(&[&self.extranonce_prefix, extranonce])
-    }
-
-    fn find(&self, id: u32) -> Result<&ChannelJob, ErrorCode> {
-        self.jobs.iter().find(|job| job.id == id).ok_or_else(|| {
-            if self.stale.contains(&id) {
-                error_code::STALE_SHARE
-            } else {
-                error_code::INVALID_JOB_ID
-            }
-        })
+        Ok(job.verdict(share, reached))
     }
 
     fn job(&self, id: u32, draft: &Draft, state: JobState) -> ChannelJob {
-        let hashing = match self.kind {
-            ChannelKind::Standard => Hashing::Root(self.merkle_root(draft)),
-            ChannelKind::Extended { .. } => Hashing::Coinbase(CoinbaseHasher::new(
-                Arc::clone(&draft.coinbase),
-                &self.extranonce_prefix,
-            )),
-        };
-        ChannelJob {
-            id,
-            draft: draft.clone(),
-            hashing,
-            state,
-        }
+        ChannelJob::new(id, draft, self.kind, self.extranonce_prefix, state)
     }
 
     /// The target is pinned here: a later SetTarget does not touch active jobs (SV2 5.3.21).

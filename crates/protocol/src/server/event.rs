@@ -1,7 +1,9 @@
 //! What a connection and the rest of its role tell each other.
 
-use super::channel::{Accepted, ChannelKind, Solution};
+use super::channel::ChannelKind;
+use super::extranonce::ExtranonceSpace;
 use super::limits::Limit;
+use super::verdict::{Accepted, Solution};
 use super::worker::Worker;
 use crate::error_code::ErrorCode;
 use crate::payout::Payout;
@@ -16,6 +18,9 @@ pub enum ServerInput {
     /// Every share up to this number ([`ServerEvent::Accepted`]) is recorded and survives a crash.
     /// Heeded under `Acknowledge::Recorded` only.
     Recorded(u64),
+    /// The connection's extranonces are others from now on, of the same lengths; otherwise it has
+    /// to be closed.
+    Space(ExtranonceSpace),
 }
 
 /// What happens on a connection.
@@ -59,7 +64,7 @@ pub enum ServerEvent {
         channel_id: u32,
         /// The job on that channel.
         job_id: u32,
-        /// Hash and worth.
+        /// The share and its worth.
         share: Accepted,
         /// Who found it, if the client says so.
         worker: Option<Worker>,

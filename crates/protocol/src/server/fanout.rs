@@ -267,7 +267,7 @@ fn send_standard_job(
         job_id,
         min_ntime: Sv2OptionOwned::new(min_ntime),
         version: draft.template.version,
-        merkle_root: U256Owned::from(channel.merkle_root(draft)),
+        merkle_root: U256Owned::from(draft.merkle_root(channel.extranonce_prefix.as_bytes())),
     }));
 }
 

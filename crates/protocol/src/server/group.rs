@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::coinbase::Coinbase;
+use crate::coinbase::{Coinbase, CoinbaseHasher, merkle_root};
 use crate::payout::Payout;
 use crate::work::{Template, Work};
 
@@ -11,6 +11,21 @@ use crate::work::{Template, Work};
 pub(super) struct Draft {
     pub(super) template: Arc<Template>,
     pub(super) coinbase: Arc<Coinbase>,
+}
+
+impl Draft {
+    /// For extranonces that begin with `prefix`.
+    pub(super) fn hasher(&self, prefix: &[u8]) -> CoinbaseHasher {
+        CoinbaseHasher::new(Arc::clone(&self.coinbase), prefix)
+    }
+
+    /// With that extranonce.
+    pub(super) fn merkle_root(&self, extranonce: &[u8]) -> [u8; 32] {
+        merkle_root(
+            self.hasher(extranonce).txid(&[]),
+            &self.template.merkle_path,
+        )
+    }
 }
 
 /// The channels of a connection whose blocks pay the same.

@@ -7,10 +7,7 @@ use stratum_core::mining_sv2::{
 
 use super::channel::{Channel, ChannelKind};
 use super::group::Group;
-use super::{
-    CHANNEL_INDEX_LEN, CONNECTION_PREFIX_LEN, GROUP_ID, MiningServer, Out, ROLLABLE_EXTRANONCE_LEN,
-    ServerEvent,
-};
+use super::{GROUP_ID, MiningServer, Out, ServerEvent};
 use crate::core::Now;
 use crate::error_code::{self, ErrorCode};
 use crate::message::{MiningOwned, text};
@@ -88,16 +85,12 @@ impl MiningServer {
         let index = self
             .allocate_index()
             .ok_or(error_code::CHANNEL_CAPACITY_EXHAUSTED)?;
-        let mut prefix = self.connection_prefix.to_vec();
-        prefix.extend_from_slice(&index.to_be_bytes());
-        if kind == ChannelKind::Standard {
-            // The whole extranonce, of the same length as everybody else's in the group.
-            prefix.resize(prefix.len() + ROLLABLE_EXTRANONCE_LEN, 0);
-        }
+        let prefix = self.space.channel_prefix(index, kind);
         let group_id = self.join_group(payout);
         let id = self.next_channel_id();
         let identity = request.user_identity.clone();
-        let mut channel = Channel::new(id, kind, identity, prefix, self.policy.max_jobs);
+        let search = (index, prefix);
+        let mut channel = Channel::new(id, kind, identity, search, self.policy.max_jobs);
         channel.max_target = request.max_target;
         channel.target = target;
         channel.group_id = group_id;
@@ -134,21 +127,18 @@ impl MiningServer {
         if self.has(setup::REQUIRES_STANDARD_JOBS) {
             return Err(error_code::EXTENDED_CHANNELS_NOT_SUPPORTED_FOR_STANDARD_JOBS);
         }
-        if usize::from(min_extranonce_size) > ROLLABLE_EXTRANONCE_LEN {
+        let rollable = self.space.rollable();
+        if usize::from(min_extranonce_size) > rollable {
             return Err(error_code::MIN_EXTRANONCE_SIZE_TOO_LARGE);
         }
         Ok(ChannelKind::Extended {
-            extranonce_size: ROLLABLE_EXTRANONCE_LEN as u16,
+            extranonce_size: rollable as u16,
         })
     }
 
     fn announce_channel(&self, channel: &Channel, request_id: u32, out: &mut Out) {
         let target = channel.target.to_le_bytes().into();
-        let extranonce_prefix = channel
-            .extranonce_prefix
-            .clone()
-            .try_into()
-            .expect("a prefix has at most 32 bytes");
+        let extranonce_prefix = channel.extranonce_prefix.to_message();
         out.send(match channel.kind {
             ChannelKind::Standard => MiningOwned::OpenStandardMiningChannelSuccess(
                 OpenStandardMiningChannelSuccessOwned {
@@ -197,10 +187,7 @@ impl MiningServer {
     /// Gives a closed channel's part of the search space back, and ends its group if it was the
     /// last member.
     pub(super) fn release(&mut self, channel: &Channel) {
-        let start = CONNECTION_PREFIX_LEN;
-        let index = &channel.extranonce_prefix[start..start + CHANNEL_INDEX_LEN];
-        let index = u16::from_be_bytes([index[0], index[1]]);
-        self.free_indices.push_back(index);
+        self.free_indices.push_back(channel.index);
         if let Some(group) = self.groups.get_mut(&channel.group_id) {
             group.members -= 1;
             // The first one stays: its id is the one that the next channel would be told.

@@ -4,7 +4,8 @@ use stratum_core::mining_sv2::{
     SubmitSharesErrorOwned, SubmitSharesExtended, SubmitSharesStandard,
 };
 
-use super::channel::{ChannelKind, Share, Verdict};
+use super::channel::ChannelKind;
+use super::verdict::{Share, Verdict};
 use super::worker::Worker;
 use super::{MiningServer, Out, ServerEvent};
 use crate::core::Now;

@@ -4,6 +4,7 @@
 mod acknowledgement;
 mod difficulty;
 mod extension;
+mod extranonce;
 mod jobs;
 mod limits;
 mod open;
@@ -26,6 +27,8 @@ use crate::work::{PrevHash, WorkTracker};
 
 const UNIX: u64 = 1_800_000_100;
 const MIN_NTIME: u32 = 1_800_000_000;
+/// Bytes of every extranonce: four for the connection, two for the channel, sixteen for the miner.
+const EXTRANONCE_LEN: usize = 22;
 
 /// A client and the server it is connected to; keeps what was received and what happened.
 struct Miner {
@@ -55,6 +58,10 @@ fn policy() -> Policy {
     }
 }
 
+fn space(prefix: [u8; 4]) -> ExtranonceSpace {
+    ExtranonceSpace::new(&prefix, 16).unwrap()
+}
+
 impl Miner {
     /// No share is a block unless a test says so.
     fn new(flags: u32) -> Self {
@@ -68,7 +75,7 @@ impl Miner {
         let block_target = Target::from_le_bytes([0; 32]);
         let work = harden(tracker.work().unwrap(), None, block_target);
         Self {
-            server: MiningServer::new(Arc::new(policy), flags, [7, 0, 0, 1], work),
+            server: MiningServer::new(Arc::new(policy), flags, space([7, 0, 0, 1]), work),
             tracker,
             now: Now {
                 instant: Instant::now(),
@@ -164,6 +171,11 @@ impl Miner {
 
     fn open_extended(&mut self, hashes: f32) -> Opened {
         let answer = self.send(open_extended(5, hashes, &[0xff; 32], 8));
+        Opened::read(&answer)
+    }
+
+    fn open_extended_of(&mut self, size: u16) -> Opened {
+        let answer = self.send(open_extended(5, 2.0, &[0xff; 32], size));
         Opened::read(&answer)
     }
 

@@ -65,6 +65,10 @@ impl View {
             MiningOwned::SetNewPrevHash(tip) => {
                 self.tip(tip.channel_id, tip.job_id, tip.prev_hash.to_array())
             }
+            MiningOwned::SetExtranoncePrefix(message) => {
+                let prefix = message.extranonce_prefix.to_owned_bytes();
+                self.moved(message.channel_id, prefix)
+            }
             MiningOwned::SetTarget(message) => self.addressed(message.channel_id).map(|_| ()),
             _ => Ok(()),
         }
@@ -114,6 +118,17 @@ impl View {
             moment: Moment::default(),
         };
         self.channels.insert(id, channel);
+        Ok(())
+    }
+
+    /// A prefix is a channel's own, and its length stays (SV2 5.3.10).
+    fn moved(&mut self, id: u32, prefix: Vec<u8>) -> Result<(), Breach> {
+        let channel = self.channels.get_mut(&id);
+        let Some(channel) = channel.filter(|channel| channel.prefix.len() == prefix.len()) else {
+            let what = format!("a prefix of {} bytes is for {id}", prefix.len());
+            return Err((Property::PrefixesDiffer, what));
+        };
+        channel.prefix = prefix;
         Ok(())
     }
 

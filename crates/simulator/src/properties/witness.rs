@@ -96,6 +96,7 @@ impl Witness {
                 }
             }
             MiningOwned::SetNewPrevHash(_) => self.counts.tips += 1,
+            MiningOwned::SetExtranoncePrefix(_) => self.check_prefix(link),
             _ if opened => self.check_prefix(link),
             _ => {}
         }

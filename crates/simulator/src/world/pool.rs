@@ -6,11 +6,14 @@ use std::time::Duration;
 
 use protocol::coinbase::CoinbasePlan;
 use protocol::provider::ProviderClient;
-use protocol::server::{EXTRANONCE_LEN, MiningServer, Policy, Solution};
+use protocol::server::{ExtranonceSpace, MiningServer, Policy, Solution};
 use protocol::work::Work;
 
 use super::recording::Ledger;
 use crate::network::LinkId;
+
+/// Bytes of the extranonce left to the miner.
+const ROLLABLE: usize = 16;
 
 /// A pool, in all its lives.
 #[derive(Debug)]
@@ -23,7 +26,7 @@ pub(super) struct Pool {
     pub(super) solutions: VecDeque<Solution>,
     pub(super) sessions: BTreeMap<LinkId, PoolSession>,
     /// Goes on over crashes: shares of one life of the pool must be none in the next one.
-    pub(super) next_slot: u32,
+    next_slot: u32,
     pub(super) ledger: Ledger,
     /// How often it was killed.
     pub(super) life: u32,
@@ -54,6 +57,12 @@ impl Pool {
         }
     }
 
+    /// A part of the search space that no connection had.
+    pub(super) fn next_space(&mut self) -> ExtranonceSpace {
+        self.next_slot += 1;
+        space(self.next_slot)
+    }
+
     /// It is killed: nothing is left but what it is made of.
     pub(super) fn die(&mut self) {
         let fresh = Self::new((*self.policy).clone(), self.ledger.fresh());
@@ -66,6 +75,11 @@ impl Pool {
     }
 }
 
+/// A connection's part of the extranonce.
+pub(super) fn space(slot: u32) -> ExtranonceSpace {
+    ExtranonceSpace::new(&slot.to_be_bytes(), ROLLABLE).expect("22 bytes fit")
+}
+
 /// Pays a P2WPKH output.
 fn plan() -> CoinbasePlan {
     let mut script = vec![0, 20];
@@ -73,6 +87,6 @@ fn plan() -> CoinbasePlan {
     CoinbasePlan {
         reward_script: script.into(),
         signature: b"simulator".to_vec(),
-        extranonce_len: EXTRANONCE_LEN,
+        extranonce_len: space(0).extranonce_len(),
     }
 }

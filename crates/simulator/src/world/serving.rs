@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::core::{Core, Now, Outbox};
-use protocol::server::{CONNECTION_PREFIX_LEN, MiningServer, ServerEvent, ServerInput};
+use protocol::server::{MiningServer, ServerEvent, ServerInput};
 use protocol::work::Work;
+use rand::Rng;
 
-use super::pool::PoolSession;
+use super::pool::{self, PoolSession};
 use super::{Step, World};
 use crate::fault::Fault;
 use crate::frames;
@@ -21,18 +22,28 @@ const LATE: Duration = Duration::from_millis(500);
 impl World {
     /// A miner's connection begins, with the newest work.
     pub(super) fn accept(&mut self, link: LinkId, flags: u32, work: Work) {
-        let slot = match self.fault {
-            Some(Fault::SamePrefix) => 0,
-            _ => self.pool.next_slot,
+        let space = match self.fault {
+            Some(Fault::SamePrefix) => pool::space(0),
+            _ => self.pool.next_space(),
         };
-        self.pool.next_slot += 1;
-        let prefix: [u8; CONNECTION_PREFIX_LEN] = slot.to_be_bytes();
         let session = PoolSession {
-            server: MiningServer::new(Arc::clone(&self.pool.policy), flags, prefix, work),
+            server: MiningServer::new(Arc::clone(&self.pool.policy), flags, space, work),
             has_news: false,
             wake: None,
         };
         self.pool.sessions.insert(link, session);
+        if self.rng.gen_bool(0.3) {
+            self.plan_within(Duration::from_secs(12), Step::Move { link });
+        }
+    }
+
+    /// The connection's part of the search space is another one from now on.
+    pub(super) fn move_space(&mut self, link: LinkId) {
+        self.witness.counts.moves += 1;
+        let space = self.pool.next_space();
+        self.serve(link, |server, now, out| {
+            server.input(now, ServerInput::Space(space), out);
+        });
     }
 
     pub(super) fn pool_received(&mut self, link: LinkId, mut frame: Vec<u8>) {

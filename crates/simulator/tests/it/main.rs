@@ -62,6 +62,7 @@ fn every_property_holds_for_every_seed() {
         ("cut connections", counts.cuts),
         ("closed channels", counts.closed),
         ("channels cut off", counts.abandoned),
+        ("new prefixes", counts.moves),
         ("crashes", counts.crashes),
         ("shares lost in crashes", counts.lost),
         ("new targets", counts.targets),
@@ -95,6 +96,7 @@ fn each_property_sees_its_fault() {
     let cases = [
         (Fault::Swallowed(0x1c), Property::AnsweredOnce),
         (Fault::Swallowed(0x1d), Property::AnsweredOnce),
+        (Fault::Swallowed(0x19), Property::HonestSharesAreGood),
         (Fault::Swallowed(0x15), Property::JobsComeInOrder),
         (Fault::Swallowed(0x1f), Property::JobsComeInOrder),
         (Fault::Swallowed(0x20), Property::WorkGoesOn),

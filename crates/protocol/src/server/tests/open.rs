@@ -128,7 +128,7 @@ fn no_channel_searches_where_another_does() {
     let mut spaces: Vec<(Vec<u8>, usize)> = Vec::new();
     for slot in [1, 2] {
         let mut miner = Miner::new(0);
-        miner.server.connection_prefix = [7, 0, 0, slot];
+        miner.server.space = space([7, 0, 0, slot]);
         for _ in 0..10 {
             for opened in [miner.open_standard(1.0), miner.open_extended(1.0)] {
                 spaces.push((opened.prefix, opened.size));
