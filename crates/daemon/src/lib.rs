@@ -6,7 +6,7 @@
 //!   [`protocol::core::Core`] with it;
 //! - [`accept`] and [`dial`]: the two ends of a connection, with limits, time-outs and back-off;
 //! - [`role`], [`config`], [`telemetry`], [`http`], [`shutdown`]: what a program needs around it;
-//! - [`node`]: Bitcoin Core's JSON-RPC.
+//! - [`node`]: Bitcoin Core's JSON-RPC; [`payout`]: whom blocks pay.
 //!
 //! No rule of the protocol is decided here.
 
@@ -17,6 +17,7 @@ pub mod dial;
 pub mod drive;
 pub mod http;
 pub mod node;
+pub mod payout;
 pub mod role;
 pub mod shutdown;
 pub mod telemetry;

@@ -1,15 +1,14 @@
 //! The pool's configuration. Keys have SRI's names where they mean the same.
 
 use std::net::SocketAddr;
-use std::str::FromStr;
 use std::time::Duration;
 
-use bitcoin::{Address, Network, ScriptBuf};
+use bitcoin::Network;
 use daemon::accept::Listen;
 use daemon::config::Reader;
 use daemon::dial::Upstream;
 use daemon::node::NodeRpc;
-use miniscript::{DefiniteDescriptorKey, Descriptor};
+use daemon::payout;
 use protocol::coinbase::CoinbasePlan;
 use protocol::extension::{Extensions, WORKER_TRACKING};
 use protocol::message::common::Protocol;
@@ -42,7 +41,7 @@ impl Config {
         let listen = Listen::read(reader);
         let monitoring_address = reader.parsed("monitoring_address");
         let server_id = reader.or("server_id", 0);
-        let network = read_network(reader);
+        let network = payout::network(reader);
         let plan = read_plan(reader, network);
         let policy = read_policy(reader, network);
         let upstream = read_upstream(reader);
@@ -62,36 +61,9 @@ impl Config {
     }
 }
 
-/// By the names SRI and Bitcoin Core's RPC give them.
-fn read_network(reader: &mut Reader) -> Network {
-    let name = reader.or("network", "regtest".to_owned());
-    match name.as_str() {
-        "mainnet" | "main" | "bitcoin" => Network::Bitcoin,
-        "testnet4" => Network::Testnet4,
-        "signet" => Network::Signet,
-        "regtest" => Network::Regtest,
-        other => {
-            let what = format!("{other:?}: expected mainnet, testnet4, signet or regtest");
-            reader.problem("network", what);
-            Network::Regtest
-        }
-    }
-}
-
 fn read_plan(reader: &mut Reader, network: Network) -> Option<CoinbasePlan> {
-    let reward_script = reader.required::<String>("coinbase_reward_script");
+    let script = payout::reward_script(reader, network);
     let signature = reader.required::<String>("pool_signature");
-    let script = match script_of(&reward_script, network) {
-        Ok(script) => Some(script),
-        Err(error) if !reward_script.is_empty() => {
-            reader.problem(
-                "coinbase_reward_script",
-                format!("{reward_script:?}: {error}"),
-            );
-            None
-        }
-        Err(_) => None,
-    };
     let plan = CoinbasePlan {
         reward_script: script?,
         signature: signature.into_bytes(),
@@ -162,24 +134,6 @@ fn read_upstream(reader: &mut Reader) -> Option<Upstream> {
     let authority = reader.parsed("template_provider.public_key");
     let protocol = Protocol::TemplateDistributionProtocol;
     Some(Upstream::new(address?, authority?, protocol, "pool"))
-}
-
-/// The script of an output descriptor: `addr(…)`, `raw(…)`, or any that has one script.
-fn script_of(descriptor: &str, network: Network) -> Result<ScriptBuf, String> {
-    let inner = |name: &str| descriptor.strip_prefix(name)?.strip_suffix(')');
-    if let Some(address) = inner("addr(") {
-        let address = Address::from_str(address).map_err(|error| error.to_string())?;
-        return match address.require_network(network) {
-            Ok(address) => Ok(address.script_pubkey()),
-            Err(_) => Err(format!("not an address of {network}; see the key network")),
-        };
-    }
-    if let Some(hex) = inner("raw(") {
-        return ScriptBuf::from_hex(hex).map_err(|error| error.to_string());
-    }
-    Descriptor::<DefiniteDescriptorKey>::from_str(descriptor)
-        .map(|descriptor| descriptor.script_pubkey())
-        .map_err(|error| format!("not an output descriptor: {error}"))
 }
 
 #[cfg(test)]
