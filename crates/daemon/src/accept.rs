@@ -1,47 +1,31 @@
 //! The listening end: limits, time-outs, handshake, SetupConnection.
 
+mod handshakes;
+mod limits;
+mod listen;
+mod places;
+
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
-use protocol::keys::{AuthorityKey, AuthorityPublicKey};
 use protocol::message;
 use protocol::noise::ServerIdentity;
 use protocol::setup::{Answer, Client, Offer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep};
 use tracing::{debug, info, warn};
 
-use crate::clock;
-use crate::config::Reader;
 use crate::shutdown::Shutdown;
 use crate::wire::{Connection, TcpConnection, WireError, split};
 
-/// What a listening port allows.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// Connections at once; further ones are closed at once.
-    pub max_connections: u32,
-    /// From TCP accept to the last byte of the handshake.
-    pub handshake: Duration,
-    /// From the handshake to SetupConnection.
-    pub setup: Duration,
-    /// Payload bytes a client's frame may announce.
-    pub max_payload: usize,
-}
+use handshakes::{Handshake, Handshakes};
+use listen::Identity;
+use places::Places;
 
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            max_connections: 10_000,
-            handshake: Duration::from_secs(10),
-            setup: Duration::from_secs(10),
-            max_payload: 1 << 20,
-        }
-    }
-}
+pub use limits::{Limit, Limits, Reached};
+pub use listen::Listen;
+pub use places::Slot;
 
 /// A connected client.
 #[derive(Debug)]
@@ -55,92 +39,13 @@ pub struct Peer {
     pub slot: Slot,
 }
 
-/// Where a role listens, and who signs the certificates it shows.
-#[derive(Debug, Clone)]
-pub struct Listen {
-    /// Where clients connect.
-    pub address: SocketAddr,
-    /// Signs the certificate that clients check.
-    pub authority: AuthorityKey,
-    /// How long a certificate is valid; it is renewed after half of it.
-    pub cert_validity: Duration,
-}
-
-impl Listen {
-    /// Takes `listen_address`, the authority's two keys and `cert_validity_sec` out of `reader`;
-    /// `None` when a problem was noted.
-    pub fn read(reader: &mut Reader) -> Option<Self> {
-        let address = reader.parsed("listen_address");
-        let authority = read_authority(reader);
-        let cert_validity = reader.or("cert_validity_sec", 3600);
-        if cert_validity == 0 {
-            let what = "0: a certificate has to be valid for some time";
-            reader.problem("cert_validity_sec", what);
-        }
-        Some(Self {
-            address: address?,
-            authority: authority?,
-            cert_validity: Duration::from_secs(cert_validity),
-        })
-    }
-}
-
-/// Both halves of the key. The public one says nothing new, but whoever copies only one of the two
-/// learns of it here and not from clients that are turned away.
-fn read_authority(reader: &mut Reader) -> Option<AuthorityKey> {
-    const SECRET: &str = "authority_secret_key";
-    const PUBLIC: &str = "authority_public_key";
-    let public = reader.parsed::<AuthorityPublicKey>(PUBLIC);
-    if !reader.has(SECRET) {
-        reader.problem(SECRET, "missing");
-        return None;
-    }
-    // The secret itself is never repeated.
-    let secret: String = reader.required(SECRET);
-    let authority = AuthorityKey::from_secret_text(&secret)
-        .map_err(|error| reader.problem(SECRET, error))
-        .ok()?;
-    authority
-        .check_public(public?)
-        .map_err(|error| reader.problem(PUBLIC, error))
-        .ok()?;
-    Some(authority)
-}
-
 /// A listening port.
 pub struct Server {
     listener: TcpListener,
     identity: Identity,
     offer: Offer,
     limits: Limits,
-}
-
-/// Renews the certificate long before it expires.
-struct Identity {
-    authority: AuthorityKey,
-    validity: Duration,
-    current: Arc<ServerIdentity>,
-    renew_at: u64,
-}
-
-impl Identity {
-    fn new(authority: AuthorityKey, validity: Duration) -> Self {
-        let now = clock::unix();
-        let rng = &mut rand::thread_rng();
-        Self {
-            current: Arc::new(ServerIdentity::issue(&authority, validity, now, rng)),
-            renew_at: now + validity.as_secs() / 2,
-            authority,
-            validity,
-        }
-    }
-
-    fn current(&mut self) -> Arc<ServerIdentity> {
-        if clock::unix() >= self.renew_at {
-            *self = Self::new(self.authority.clone(), self.validity);
-        }
-        Arc::clone(&self.current)
-    }
+    reached: Reached,
 }
 
 impl Server {
@@ -162,6 +67,7 @@ impl Server {
             identity: Identity::new(listen.authority, listen.cert_validity),
             offer,
             limits,
+            reached: Reached::default(),
         })
     }
 
@@ -173,6 +79,12 @@ impl Server {
         self.listener.local_addr()
     }
 
+    /// How often clients reached a limit. The role registers it with its other metrics, and counts
+    /// here what only it can see.
+    pub fn reached(&self) -> &Reached {
+        &self.reached
+    }
+
     /// Accepts clients until `shutdown`; each that sets up is served by `serve` in its own task.
     pub async fn run<F>(
         mut self,
@@ -181,40 +93,51 @@ impl Server {
     ) where
         F: Future<Output = ()> + Send + 'static,
     {
-        let mut slots = Slots::new(self.limits.max_connections);
+        let mut places = Places::new(&self.limits);
+        let handshakes = Handshakes::new(self.limits.max_handshakes);
         loop {
             let accepted = tokio::select! {
                 biased;
                 () = shutdown.stop().cancelled() => return,
-                accepted = self.listener.accept() => accepted,
+                accepted = self.accept(&handshakes) => accepted,
             };
-            let (stream, address) = match accepted {
+            let (stream, address, handshake) = match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
                     // Out of file descriptors, usually: give connections a moment to end.
                     warn!(%error, "cannot accept a connection");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    sleep(Duration::from_millis(100)).await;
                     continue;
                 }
             };
-            let Some(slot) = slots.take() else {
-                warn!(peer = %address, limit = self.limits.max_connections, "too many connections, one more closed");
-                continue;
+            let slot = match places.take(address.ip()) {
+                Ok(slot) => slot,
+                Err(limit) => {
+                    self.turned_away(address, limit);
+                    continue;
+                }
             };
             let identity = self.identity.current();
-            let (offer, limits, serve) = (self.offer, self.limits, serve.clone());
+            let (offer, serve, stop) = (self.offer, serve.clone(), shutdown.stop().clone());
+            let set_up = SetUp {
+                handshake,
+                since: Instant::now(),
+                limits: self.limits,
+                reached: self.reached.clone(),
+            };
             shutdown.spawn(async move {
-                match set_up(stream, &identity, &offer, limits).await {
+                let set_up = tokio::select! {
+                    () = stop.cancelled() => return,
+                    set_up = set_up.run(stream, &identity, &offer) => set_up,
+                };
+                match set_up {
                     Ok(Some((connection, client))) => {
-                        serve(
-                            connection,
-                            Peer {
-                                address,
-                                client,
-                                slot,
-                            },
-                        )
-                        .await;
+                        let peer = Peer {
+                            address,
+                            client,
+                            slot,
+                        };
+                        serve(connection, peer).await;
                     }
                     Ok(None) => {}
                     Err(error) => debug!(peer = %address, %error, "connection not set up"),
@@ -222,90 +145,99 @@ impl Server {
             });
         }
     }
+
+    /// The next connection, once there is room for its handshake.
+    async fn accept(
+        &self,
+        handshakes: &Handshakes,
+    ) -> io::Result<(TcpStream, SocketAddr, Handshake)> {
+        let handshake = match handshakes.try_enter() {
+            Some(handshake) => handshake,
+            None => {
+                self.reached.count(Limit::Handshakes);
+                handshakes.enter().await
+            }
+        };
+        let (stream, address) = self.listener.accept().await?;
+        Ok((stream, address, handshake))
+    }
+
+    fn turned_away(&self, peer: SocketAddr, limit: Limit) {
+        self.reached.count(limit);
+        // Whoever dials a thousand times a second is not to fill the log as well.
+        let times = self.reached.times(limit);
+        if times.is_power_of_two() {
+            warn!(%peer, ?limit, times, "too many connections, closed at once");
+        }
+    }
 }
 
-/// From TCP accept to an accepted SetupConnection; `None` for a client that was refused.
-async fn set_up(
-    stream: TcpStream,
-    identity: &ServerIdentity,
-    offer: &Offer,
+/// A connection between TCP accept and its accepted SetupConnection.
+struct SetUp {
+    handshake: Handshake,
+    since: Instant,
     limits: Limits,
-) -> Result<Option<(TcpConnection, Client)>, WireError> {
-    let late = |_| io::Error::from(io::ErrorKind::TimedOut);
-    let (reader, writer) = split(stream)?;
-    let handshake = Connection::accept(reader, writer, identity, limits.max_payload);
-    let mut connection = timeout(limits.handshake, handshake).await.map_err(late)??;
-    let frame = timeout(limits.setup, connection.receive())
-        .await
-        .map_err(late)??;
-    let mut reply = Vec::new();
-    match offer.answer(frame) {
-        Answer::Accept(message, client) => {
-            message::encode(message, &mut reply);
+    reached: Reached,
+}
+
+impl SetUp {
+    /// `None` for a client that was refused.
+    async fn run(
+        mut self,
+        stream: TcpStream,
+        identity: &ServerIdentity,
+        offer: &Offer,
+    ) -> Result<Option<(TcpConnection, Client)>, WireError> {
+        let Limits {
+            handshake,
+            setup,
+            max_payload,
+            ..
+        } = self.limits;
+        let (reader, writer) = split(stream)?;
+        let accept = Connection::accept(reader, writer, identity, max_payload);
+        let mut connection = self.step(Limit::HandshakeTime, handshake, accept).await?;
+        let answer = async {
+            let answer = offer.answer(connection.receive().await?);
+            let mut reply = Vec::new();
+            if let Answer::Accept(message, _) | Answer::Refuse(message, _) = &answer {
+                message::encode(message.clone(), &mut reply);
+            }
             connection.send(&reply).await?;
-            Ok(Some((connection, client)))
+            Ok(answer)
+        };
+        let answer = self.step(Limit::SetupTime, setup, answer).await;
+        if let Err(WireError::Frame(error)) = &answer {
+            self.reached.frame(error);
         }
-        Answer::Refuse(message, code) => {
-            info!(code, "connection refused");
-            message::encode(message, &mut reply);
-            timeout(limits.setup, connection.send(&reply))
-                .await
-                .map_err(late)??;
-            connection.close().await;
-            Ok(None)
-        }
-        Answer::Close(reason) => {
-            info!(reason, "connection closed");
-            Ok(None)
+        match answer? {
+            Answer::Accept(_, client) => Ok(Some((connection, client))),
+            Answer::Refuse(_, code) => {
+                info!(code, "connection refused");
+                connection.close().await;
+                Ok(None)
+            }
+            Answer::Close(reason) => {
+                info!(reason, "connection closed");
+                Ok(None)
+            }
         }
     }
-}
 
-/// The free slots. A queue, so that a slot rests as long as possible before it is used again.
-struct Slots {
-    free: mpsc::Receiver<u32>,
-    give_back: mpsc::Sender<u32>,
-}
-
-impl Slots {
-    fn new(count: u32) -> Self {
-        // Never full: it has room for every slot there is.
-        let (give_back, free) = mpsc::channel(count.max(1) as usize);
-        for slot in 0..count {
-            give_back
-                .try_send(slot)
-                .expect("there is room for every slot");
+    async fn step<T>(
+        &mut self,
+        limit: Limit,
+        time: Duration,
+        step: impl Future<Output = Result<T, WireError>>,
+    ) -> Result<T, WireError> {
+        tokio::select! {
+            biased;
+            done = step => return done,
+            () = sleep(time) => {}
+            () = self.handshake.outstayed(self.since) => {}
         }
-        Self { free, give_back }
-    }
-
-    fn take(&mut self) -> Option<Slot> {
-        let number = self.free.try_recv().ok()?;
-        Some(Slot {
-            number,
-            give_back: self.give_back.clone(),
-        })
-    }
-}
-
-/// A connection's place among all connections; free again when dropped.
-#[derive(Debug)]
-pub struct Slot {
-    number: u32,
-    give_back: mpsc::Sender<u32>,
-}
-
-impl Slot {
-    /// Its number.
-    pub fn number(&self) -> u32 {
-        self.number
-    }
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        // Fails only when the server is gone, and its slots with it.
-        let _ = self.give_back.try_send(self.number);
+        self.reached.count(limit);
+        Err(io::Error::from(io::ErrorKind::TimedOut).into())
     }
 }
 

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::str::FromStr;
 
@@ -114,6 +115,19 @@ impl Reader {
     /// A value with a default.
     pub fn or<T: DeserializeOwned>(&mut self, key: &str, default: T) -> T {
         self.take(key).flatten().unwrap_or(default)
+    }
+
+    /// A number with a default and bounds.
+    pub fn within<T>(&mut self, key: &str, default: T, bounds: RangeInclusive<T>) -> T
+    where
+        T: DeserializeOwned + PartialOrd + fmt::Display,
+    {
+        let value = self.or(key, default);
+        if !bounds.contains(&value) {
+            let (least, most) = bounds.into_inner();
+            self.problem(key, format!("{value}: must be {least} to {most}"));
+        }
+        value
     }
 
     /// A text that must be there and parse. `None` means that a problem was noted.

@@ -1,10 +1,9 @@
 //! The pool's configuration. Keys have SRI's names where they mean the same.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use bitcoin::Network;
-use daemon::accept::Listen;
+use daemon::accept::{Limits, Listen};
 use daemon::config::Reader;
 use daemon::dial::Upstream;
 use daemon::node::NodeRpc;
@@ -21,6 +20,8 @@ use crate::extranonce;
 pub struct Config {
     /// Where miners connect.
     pub listen: Listen,
+    /// What a miner's connection may do.
+    pub limits: Limits,
     /// Where health and metrics are served.
     pub monitoring_address: SocketAddr,
     /// Tells several pool servers on one template apart.
@@ -39,11 +40,12 @@ impl Config {
     /// Takes everything out of `reader`; `None` when a problem was noted.
     pub(crate) fn read(reader: &mut Reader) -> Option<Self> {
         let listen = Listen::read(reader);
+        let limits = Limits::read(reader, Limits::default());
         let monitoring_address = reader.parsed("monitoring_address");
         let server_id = reader.or("server_id", 0);
         let network = payout::network(reader);
         let plan = read_plan(reader, network);
-        let policy = read_policy(reader, network);
+        let policy = read_policy(reader, network, limits);
         let upstream = read_upstream(reader);
         let node = match reader.has("node") {
             true => Some(NodeRpc::read(reader)?),
@@ -51,6 +53,7 @@ impl Config {
         };
         Some(Self {
             listen: listen?,
+            limits,
             monitoring_address: monitoring_address?,
             server_id,
             plan: plan?,
@@ -76,7 +79,7 @@ fn read_plan(reader: &mut Reader, network: Network) -> Option<CoinbasePlan> {
     Some(plan)
 }
 
-fn read_policy(reader: &mut Reader, network: Network) -> Policy {
+fn read_policy(reader: &mut Reader, network: Network, limits: Limits) -> Policy {
     let shares_per_minute = reader.or("shares_per_minute", 6.0);
     if !(shares_per_minute > 0.0 && f64::is_finite(shares_per_minute)) {
         reader.problem(
@@ -89,10 +92,6 @@ fn read_policy(reader: &mut Reader, network: Network) -> Policy {
         reader.problem("share_batch_size", "0: must be at least 1");
     }
     let defaults = Policy::default();
-    let idle = reader.or("idle_timeout_sec", defaults.idle.as_secs());
-    if idle == 0 {
-        reader.problem("idle_timeout_sec", "0: must be at least 1");
-    }
     Policy {
         shares_per_minute,
         share_batch_size,
@@ -101,7 +100,7 @@ fn read_policy(reader: &mut Reader, network: Network) -> Policy {
         vardiff: reader.or("enable_vardiff", network != Network::Regtest),
         network,
         extensions: read_extensions(reader),
-        idle: Duration::from_secs(idle),
+        idle: limits.idle,
         max_messages_per_second: reader
             .or("max_messages_per_second", defaults.max_messages_per_second),
         max_channels: reader.or("max_channels", defaults.max_channels),

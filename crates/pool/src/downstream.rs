@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bitcoin::BlockHash;
 use bitcoin::hashes::Hash;
-use daemon::accept::Peer;
+use daemon::accept::{Peer, Reached};
 use daemon::clock;
 use daemon::drive::{Host, drive};
 use daemon::wire::TcpConnection;
@@ -18,7 +18,7 @@ use tracing::{debug, error, info};
 
 use crate::blocks::Found;
 use crate::extranonce;
-use crate::metrics::{Closing, Metrics, Rejection};
+use crate::metrics::{Metrics, Rejection};
 
 /// What every miner connection shares.
 pub(crate) struct Downstreams {
@@ -28,6 +28,7 @@ pub(crate) struct Downstreams {
     pub(crate) solutions: mpsc::Sender<Solution>,
     pub(crate) found: mpsc::Sender<Found>,
     pub(crate) metrics: Metrics,
+    pub(crate) reached: Reached,
     pub(crate) stop: CancellationToken,
 }
 
@@ -138,10 +139,7 @@ impl Downstreams {
                 };
                 self.block(found, solution);
             }
-            ServerEvent::Limited(limit) => {
-                let reason = limit.name();
-                self.metrics.closed.get_or_create(&Closing { reason }).inc();
-            }
+            ServerEvent::Limited(limit) => self.reached.count(limit.into()),
             ServerEvent::Ignored(what) => debug!(%peer, what, "message ignored"),
         }
     }

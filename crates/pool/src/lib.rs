@@ -20,7 +20,7 @@ mod provider;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use daemon::accept::{Limits, Server};
+use daemon::accept::Server;
 use daemon::config::Reader;
 use daemon::http::{Health, Page};
 use daemon::role::{NoOptions, Role};
@@ -78,9 +78,10 @@ impl Role for Pool {
                 supported_flags: server::SUPPORTED_FLAGS,
                 success_flags: server::success_flags,
             },
-            Limits::default(),
+            config.limits,
         )
         .await?;
+        server.reached().register(&mut registry);
         let page = Page {
             role: Self::NAME,
             health: health_seen,
@@ -109,6 +110,7 @@ impl Role for Pool {
             solutions,
             found,
             metrics,
+            reached: server.reached().clone(),
             stop: shutdown.stop().clone(),
         });
         // Miners are let in when there is something to mine; until then they wait in the backlog.

@@ -18,12 +18,6 @@ pub(crate) struct Rejection {
     pub(crate) reason: &'static str,
 }
 
-/// Label of connections that a limit closed.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(crate) struct Closing {
-    pub(crate) reason: &'static str,
-}
-
 /// Label of blocks.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct Outcome {
@@ -35,7 +29,6 @@ pub(crate) struct Outcome {
 pub(crate) struct Metrics {
     pub(crate) clients: Gauge,
     pub(crate) channels: Gauge,
-    pub(crate) closed: Family<Closing, Counter>,
     pub(crate) retargets: Counter,
     pub(crate) accepted: Counter,
     pub(crate) rejected: Family<Rejection, Counter>,
@@ -48,7 +41,6 @@ impl Metrics {
         let Self {
             clients,
             channels,
-            closed,
             retargets,
             accepted,
             rejected,
@@ -56,11 +48,6 @@ impl Metrics {
         } = metrics.clone();
         registry.register("sv2_clients", "Connected miners", clients);
         registry.register("sv2_client_channels", "Open channels", channels);
-        registry.register(
-            "sv2_clients_closed",
-            "Connections closed because of a limit",
-            closed,
-        );
         registry.register(
             "sv2_client_targets_changed",
             "Targets changed by vardiff",

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use daemon::accept::Listen;
+use daemon::accept::{Limits, Listen};
 use daemon::config::Reader;
 use daemon::node::NodeRpc;
 
@@ -21,11 +21,16 @@ const DEFAULT_FEE_THRESHOLD: u64 = 1_000;
 /// Seconds.
 const DEFAULT_MIN_INTERVAL: u64 = 5;
 
+/// Each client costs the node, over IPC, three threads and the templates it has been sent.
+const DEFAULT_MAX_CONNECTIONS: u32 = 128;
+
 /// All that can be set.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Where clients connect.
     pub listen: Listen,
+    /// What a client's connection may do.
+    pub limits: Limits,
     /// Where `/healthz` and `/metrics` are served.
     pub monitoring_address: SocketAddr,
     /// How the node is reached.
@@ -50,6 +55,11 @@ impl Config {
     /// Takes the configuration out of `reader`, which collects what is wrong with it.
     pub fn read(reader: &mut Reader) -> Option<Self> {
         let listen = Listen::read(reader);
+        let defaults = Limits {
+            max_connections: DEFAULT_MAX_CONNECTIONS,
+            ..Limits::default()
+        };
+        let limits = Limits::read(reader, defaults);
         let monitoring_address = reader.parsed("monitoring_address");
         let fee_threshold = reader.or("fee_threshold", DEFAULT_FEE_THRESHOLD);
         if fee_threshold == 0 {
@@ -62,6 +72,7 @@ impl Config {
         let node = node(reader);
         Some(Self {
             listen: listen?,
+            limits,
             monitoring_address: monitoring_address?,
             node: node?,
             refresh: Refresh {

@@ -33,6 +33,8 @@ pub enum Event {
     Request(Request),
     /// The client said how much room its coinbase outputs need.
     ConstraintsSet(Constraints),
+    /// The client has not said it for too long, and is closed.
+    Idle,
     /// The client was sent a template.
     TemplateSent {
         /// Its id on this connection.
@@ -103,10 +105,12 @@ pub enum Event {
 }
 
 /// The server's side of one Template Distribution connection, after SetupConnection.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct TemplateServer {
     /// `None` until the client has spoken: before that it is sent nothing (SV2 7, intro).
     constraints: Option<Constraints>,
+    /// When that is too late.
+    constraints_due: Option<Instant>,
     templates: Templates,
     /// The template of the last SetNewPrevHash.
     announced: Option<Arc<Template>>,
@@ -190,15 +194,36 @@ impl Core for TemplateServer {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        self.templates.next_expiry()
+        let dues = [self.constraints_due, self.templates.next_expiry()];
+        dues.into_iter().flatten().min()
     }
 
     fn wake(&mut self, now: Now, out: &mut Outbox<Event>) {
         release(self.templates.expire(now.instant), out);
+        if self
+            .constraints_due
+            .take_if(|due| *due <= now.instant)
+            .is_some()
+        {
+            out.event(Event::Idle);
+            out.close("idle: no CoinbaseOutputConstraints came");
+        }
     }
 }
 
 impl TemplateServer {
+    /// For a client that was just set up. It has to say what it needs within `idle`: until then it
+    /// keeps a connection to the node open for nothing.
+    pub fn connected(now: Now, idle: Duration) -> Self {
+        Self {
+            constraints: None,
+            constraints_due: now.instant.checked_add(idle),
+            templates: Templates::default(),
+            announced: None,
+            unanswered: 0,
+        }
+    }
+
     fn set_constraints(&mut self, constraints: Constraints, out: &mut Outbox<Event>) {
         if !constraints.is_possible() {
             return out.close(format!(
@@ -206,6 +231,7 @@ impl TemplateServer {
             ));
         }
         self.constraints = Some(constraints);
+        self.constraints_due = None;
         out.event(Event::ConstraintsSet(constraints));
         out.event(Event::Request(Request::Constraints(constraints)));
     }

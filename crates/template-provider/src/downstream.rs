@@ -1,6 +1,9 @@
 //! One client: its connection, its core, its feed.
 
-use daemon::accept::Peer;
+use std::time::Duration;
+
+use daemon::accept::{Limit, Peer, Reached};
+use daemon::clock;
 use daemon::drive::{Joined, drive};
 use daemon::wire::TcpConnection;
 use tokio::sync::mpsc;
@@ -20,6 +23,10 @@ pub struct Downstream {
     pub refresh: Refresh,
     /// What is counted.
     pub metrics: Metrics,
+    /// How long a client may say nothing of what it needs.
+    pub idle: Duration,
+    /// Where the limits it reaches are counted.
+    pub reached: Reached,
     /// Cancelled when the role stops.
     pub stop: CancellationToken,
 }
@@ -48,11 +55,12 @@ impl Downstream {
         };
         let Feed { requests, events } = feed;
         let stop = self.stop.child_token();
-        let mut server = TemplateServer::default();
+        let mut server = TemplateServer::connected(clock::now(), self.idle);
         let on_event = |event| {
             self.metrics.count(&event);
             match event {
                 Event::Request(request) => forward(request, &requests, &stop),
+                Event::Idle => self.reached.count(Limit::Idle),
                 event => log(&event),
             }
         };
@@ -76,7 +84,7 @@ fn forward(request: Request, requests: &mpsc::Sender<Request>, stop: &Cancellati
 
 fn log(event: &Event) {
     match event {
-        Event::Request(_) => {}
+        Event::Request(_) | Event::Idle => {}
         Event::ConstraintsSet(constraints) => info!(%constraints, "constraints set"),
         Event::TemplateSent {
             template_id,

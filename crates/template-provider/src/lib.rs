@@ -28,11 +28,12 @@ pub mod source;
 use std::net::SocketAddr;
 
 use anyhow::{Context, bail};
-use daemon::accept::{Limits, Server};
+use daemon::accept::Server;
 use daemon::config::Reader;
 use daemon::http::{self, Page};
 use daemon::role::{NoOptions, Role};
 use daemon::shutdown::Shutdown;
+use prometheus_client::registry::Registry;
 use protocol::setup::Offer;
 use stratum_core::common_messages_sv2::Protocol;
 
@@ -40,9 +41,6 @@ pub use config::{Config, NodeAccess};
 use downstream::Downstream;
 use metrics::Metrics;
 use source::{ipc, rpc};
-
-/// Clients at once. Each costs the node, over IPC, three threads and the templates it has been sent.
-const MAX_CLIENTS: u32 = 128;
 
 /// SV2 chapter 7 defines no flags.
 const OFFER: Offer = Offer {
@@ -78,17 +76,16 @@ impl Role for TemplateProvider {
         };
         let (source, mut thread) =
             started.context("starting the thread that speaks to the node")?;
-        let limits = Limits {
-            max_connections: MAX_CLIENTS,
-            ..Limits::default()
-        };
-        let server = Server::bind(config.listen, OFFER, limits).await?;
+        let server = Server::bind(config.listen, OFFER, config.limits).await?;
         let metrics = Metrics::default();
         let view = monitor::start(&source, &metrics, &shutdown).await?;
+        let mut registry = Registry::default();
+        metrics.register(&mut registry);
+        server.reached().register(&mut registry);
         let page = Page {
             role: Self::NAME,
             health: view.health.clone(),
-            metrics: metrics.registry(),
+            metrics: registry,
             status: Box::new({
                 let metrics = metrics.clone();
                 move || metrics.status(&view.node.borrow())
@@ -100,6 +97,8 @@ impl Role for TemplateProvider {
             source,
             refresh: config.refresh,
             metrics,
+            idle: config.limits.idle,
+            reached: server.reached().clone(),
             stop: shutdown.stop().clone(),
         };
         shutdown.spawn(server.run(shutdown.clone(), move |connection, peer| {

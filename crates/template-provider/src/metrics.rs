@@ -78,6 +78,7 @@ impl Metrics {
             }
             Event::Request(_)
             | Event::ConstraintsSet(_)
+            | Event::Idle
             | Event::TemplateUnusable { .. }
             | Event::SolutionSubmitted { .. }
             | Event::NodeLost { .. }
@@ -96,8 +97,8 @@ impl Metrics {
     }
 
     /// For `/metrics`.
-    pub fn registry(&self) -> Registry {
-        let mut registry = Registry::with_prefix("sv2_tdp");
+    pub fn register(&self, registry: &mut Registry) {
+        let registry = registry.sub_registry_with_prefix("sv2_tdp");
         registry.register("clients", "Connected clients", self.clients.clone());
         registry.register(
             "node_ready",
@@ -124,7 +125,6 @@ impl Metrics {
             "Solutions received, by the node's verdict",
             self.solutions.clone(),
         );
-        registry
     }
 
     /// For `/api/v1/status`.

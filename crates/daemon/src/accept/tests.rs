@@ -1,12 +1,14 @@
-use std::collections::HashSet;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
+use protocol::frame::FrameHeader;
+use protocol::keys::AuthorityKey;
 use protocol::message::common::Protocol;
-
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpSocket;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::clock;
 use crate::dial::{DialError, HostPort, Upstream};
 
 const OFFER: Offer = Offer {
@@ -19,6 +21,32 @@ struct Running {
     upstream: Upstream,
     shutdown: Shutdown,
     slots: Arc<Mutex<Vec<u32>>>,
+    reached: Reached,
+}
+
+impl Running {
+    /// A connection that has not said anything yet.
+    async fn stream(&self) -> TcpStream {
+        TcpStream::connect(self.upstream.address.to_string())
+            .await
+            .unwrap()
+    }
+
+    /// A connection after its handshake.
+    async fn shaken(&self) -> TcpConnection {
+        let (reader, writer) = split(self.stream().await).unwrap();
+        Connection::initiate(reader, writer, &self.upstream.authority, 1000)
+            .await
+            .unwrap()
+    }
+}
+
+/// What arrives until the server closes.
+async fn rest_of(stream: &mut TcpStream) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    // It may also reset the connection, when there are bytes it has not read.
+    let _ = stream.read_to_end(&mut bytes).await;
+    bytes
 }
 
 /// A server on a free port of the loopback interface that keeps each client until it leaves.
@@ -31,6 +59,7 @@ async fn running(limits: Limits) -> Running {
     };
     let server = Server::bind(listen, OFFER, limits).await.unwrap();
     let address = server.local_addr().unwrap();
+    let reached = server.reached().clone();
     let shutdown = Shutdown::default();
     let slots = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&slots);
@@ -55,6 +84,7 @@ async fn running(limits: Limits) -> Running {
         upstream,
         shutdown,
         slots,
+        reached,
     }
 }
 
@@ -119,18 +149,34 @@ async fn stalled_handshakes_do_not_hold_up_others_and_are_closed() {
     let run = running(limits).await;
     let mut stalled = Vec::new();
     for _ in 0..50 {
-        let mut stream = TcpStream::connect(run.upstream.address.to_string())
-            .await
-            .unwrap();
+        let mut stream = run.stream().await;
         stream.write_all(&[1; 10]).await.unwrap();
         stalled.push(stream);
     }
     assert!(run.upstream.connect().await.is_ok());
     for mut stream in stalled {
-        let mut bytes = Vec::new();
-        let closed = stream.read_to_end(&mut bytes).await;
-        assert!(bytes.is_empty(), "{closed:?}");
+        assert!(rest_of(&mut stream).await.is_empty());
     }
+    assert_eq!(run.reached.times(Limit::HandshakeTime), 50);
+    run.shutdown.finish().await;
+}
+
+#[tokio::test]
+async fn newcomers_wait_for_a_handshake_to_end_and_a_stalled_one_makes_room() {
+    // NOISE-24: within the ordinary time limits the third would wait twenty seconds.
+    let limits = Limits {
+        max_handshakes: 2,
+        ..Limits::default()
+    };
+    let run = running(limits).await;
+    let mut silent = run.stream().await;
+    let mut shaken = run.shaken().await;
+    assert!(run.upstream.connect().await.is_ok());
+    assert!(rest_of(&mut silent).await.is_empty());
+    assert!(shaken.receive().await.is_err());
+    assert!(run.reached.times(Limit::Handshakes) > 0);
+    assert_eq!(run.reached.times(Limit::HandshakeTime), 1);
+    assert_eq!(run.reached.times(Limit::SetupTime), 1);
     run.shutdown.finish().await;
 }
 
@@ -142,40 +188,50 @@ async fn a_plaintext_client_learns_nothing() {
         ..Limits::default()
     };
     let run = running(limits).await;
-    let mut stream = TcpStream::connect(run.upstream.address.to_string())
-        .await
-        .unwrap();
+    let mut stream = run.stream().await;
     stream.write_all(&[0; 63]).await.unwrap();
-    let mut bytes = Vec::new();
-    stream.read_to_end(&mut bytes).await.unwrap();
-    assert_eq!(bytes.len(), 0);
+    assert!(rest_of(&mut stream).await.is_empty());
 
-    let mut stream = TcpStream::connect(run.upstream.address.to_string())
-        .await
-        .unwrap();
+    let mut stream = run.stream().await;
     stream.write_all(&[0; 64 + 100]).await.unwrap();
-    let _ = stream.read_to_end(&mut bytes).await;
-    assert_eq!(bytes.len(), 234);
+    assert_eq!(rest_of(&mut stream).await.len(), 234);
     run.shutdown.finish().await;
 }
 
 #[tokio::test]
-async fn slots_are_unique_and_reused_last() {
+async fn a_client_that_does_not_set_up_is_told_nothing_and_closed() {
+    // CONN-03
     let limits = Limits {
-        max_connections: 3,
+        setup: Duration::from_millis(300),
         ..Limits::default()
     };
     let run = running(limits).await;
-    let mut held = Vec::new();
-    for _ in 0..2 {
-        held.push(run.upstream.connect().await.unwrap());
-    }
-    held.clear();
-    let third = run.upstream.connect().await.unwrap();
-    let slots = run.slots.lock().unwrap().clone();
-    assert_eq!(slots, [0, 1, 2]);
-    assert_eq!(slots.iter().collect::<HashSet<_>>().len(), 3);
-    drop(third);
+    let mut connection = run.shaken().await;
+    assert!(connection.receive().await.is_err());
+    assert_eq!(run.reached.times(Limit::SetupTime), 1);
+    run.shutdown.finish().await;
+}
+
+#[tokio::test]
+async fn a_frame_over_the_limit_closes_the_connection_at_its_header() {
+    // FRAME-16
+    let limits = Limits {
+        max_payload: 2000,
+        ..Limits::default()
+    };
+    let run = running(limits).await;
+    let mut connection = run.shaken().await;
+    let payload = [0; 2001];
+    let header = FrameHeader {
+        extension: 0,
+        channel_msg: false,
+        msg_type: 0,
+        len: payload.len(),
+    };
+    let frame = [&header.to_bytes()[..], &payload].concat();
+    connection.send(&frame).await.unwrap();
+    assert!(connection.receive().await.is_err());
+    assert_eq!(run.reached.times(Limit::FrameSize), 1);
     run.shutdown.finish().await;
 }
 
@@ -189,8 +245,45 @@ async fn a_connection_over_the_limit_is_closed_and_the_others_stay() {
     let (mut first, _) = run.upstream.connect().await.unwrap();
     assert!(run.upstream.connect().await.is_err());
     assert!(first.send(&[]).await.is_ok());
+    assert_eq!(run.reached.times(Limit::Connections), 1);
+    assert_eq!(*run.slots.lock().unwrap(), [0]);
     drop(first);
     run.shutdown.finish().await;
+}
+
+#[tokio::test]
+async fn one_address_cannot_take_the_places_of_others() {
+    let limits = Limits {
+        max_connections_per_address: 1,
+        ..Limits::default()
+    };
+    let run = running(limits).await;
+    let first = run.upstream.connect().await.unwrap();
+    assert!(run.upstream.connect().await.is_err());
+    assert_eq!(run.reached.times(Limit::ConnectionsPerAddress), 1);
+
+    let elsewhere = TcpSocket::new_v4().unwrap();
+    elsewhere.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+    let address = run.upstream.address.to_string().parse().unwrap();
+    let (reader, writer) = split(elsewhere.connect(address).await.unwrap()).unwrap();
+    let authority = &run.upstream.authority;
+    let let_in = Connection::initiate(reader, writer, authority, 1000).await;
+    assert!(let_in.is_ok());
+    drop(first);
+    run.shutdown.finish().await;
+}
+
+#[tokio::test]
+async fn stopping_waits_for_no_handshake() {
+    let run = running(Limits::default()).await;
+    let mut silent = run.stream().await;
+    // It is accepted before this one is.
+    let accepted = run.upstream.connect().await.unwrap();
+    drop(accepted);
+    let soon = Duration::from_secs(3);
+    let finished = tokio::time::timeout(soon, run.shutdown.finish()).await;
+    assert!(finished.is_ok());
+    assert!(rest_of(&mut silent).await.is_empty());
 }
 
 #[tokio::test]

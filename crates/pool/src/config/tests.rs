@@ -95,11 +95,6 @@ fn each_wrong_value_is_named() {
         "must be in supported_extensions",
     );
     check(
-        &format!("idle_timeout_sec = 0\n{good}"),
-        "idle_timeout_sec",
-        "at least 1",
-    );
-    check(
         &format!("network = \"moon\"\n{good}"),
         "network",
         "expected mainnet",

@@ -91,7 +91,7 @@ pub enum ServerEvent {
         /// The block.
         solution: Solution,
     },
-    /// The connection is closed because of a limit.
+    /// The client reached a limit.
     Limited(Limit),
     /// A message that means nothing here was ignored.
     Ignored(String),

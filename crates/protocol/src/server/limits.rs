@@ -10,26 +10,17 @@ const BURST: f64 = 10.0;
 /// How long a client has to negotiate what it must.
 const NEGOTIATION: Duration = Duration::from_secs(10);
 
-/// A limit for which a connection was closed.
+/// A limit that a client reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Limit {
     /// No channel and no message for too long.
     Idle,
     /// Too many messages.
     Messages,
+    /// Too many channels: the next one is refused, and the connection goes on.
+    Channels,
     /// An extension it must negotiate was not.
     Extension,
-}
-
-impl Limit {
-    /// For metrics.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Idle => "idle",
-            Self::Messages => "messages",
-            Self::Extension => "extension",
-        }
-    }
 }
 
 /// When the client spoke, and how much more it may say.

@@ -7,7 +7,7 @@ use stratum_core::mining_sv2::{
 
 use super::channel::{Channel, ChannelKind};
 use super::group::Group;
-use super::{GROUP_ID, MiningServer, Out, ServerEvent};
+use super::{GROUP_ID, Limit, MiningServer, Out, ServerEvent};
 use crate::core::Now;
 use crate::error_code::{self, ErrorCode};
 use crate::message::{MiningOwned, text};
@@ -68,6 +68,9 @@ impl MiningServer {
                     },
                 ));
                 out.event(ServerEvent::OpenRefused(code));
+                if code == error_code::CHANNEL_CAPACITY_EXHAUSTED {
+                    out.event(ServerEvent::Limited(Limit::Channels));
+                }
             }
         }
     }

@@ -22,6 +22,7 @@ const ROOMY: Constraints = Constraints {
     max_additional_size: 10_000,
     max_additional_sigops: 400,
 };
+const IDLE: Duration = Duration::from_secs(300);
 const REGTEST_BITS: u32 = 0x207f_ffff;
 
 /// A template on a tip named by one byte.
@@ -55,12 +56,13 @@ struct Client {
 impl Client {
     /// A client that has sent nothing but SetupConnection.
     fn silent() -> Self {
+        let now = Now {
+            instant: Instant::now(),
+            unix: 1_700_000_000,
+        };
         Self {
-            server: TemplateServer::default(),
-            now: Now {
-                instant: Instant::now(),
-                unix: 1_700_000_000,
-            },
+            server: TemplateServer::connected(now, IDLE),
+            now,
             out: Outbox::default(),
             keys: 0,
         }

@@ -165,6 +165,9 @@ fn channels_beyond_the_limit_are_refused() {
     }
     let answer = miner.send(open_standard(9, 1.0, &[0xff; 32]));
     assert_eq!(refusal(&answer), (9, "channel-capacity-exhausted".into()));
+    let limited = |event: &ServerEvent| matches!(event, ServerEvent::Limited(Limit::Channels));
+    assert!(miner.events.iter().any(limited));
+    assert_eq!(miner.closed, None);
 }
 
 #[test]

@@ -6,10 +6,24 @@ use super::*;
 #[test]
 fn nothing_is_sent_before_constraints() {
     let mut client = Client::silent();
-    assert_eq!(client.server.deadline(), None);
     let step = client.feed(source::Event::NodeBack);
     assert!(step.sent.is_empty());
     assert!(step.requests().is_empty());
+}
+
+#[test]
+fn a_client_that_never_sets_constraints_is_closed_and_no_other() {
+    let mut idle = Client::silent();
+    let step = idle.pass(IDLE - Duration::from_millis(1));
+    assert_eq!(step.closed, None);
+    let step = idle.pass(Duration::from_millis(1));
+    assert!(step.closed.is_some_and(|reason| reason.contains("idle")));
+    assert!(matches!(step.events[..], [Event::Idle]));
+
+    // A client may be silent for as long as it has nothing to submit.
+    let mut waiting = Client::constrained();
+    assert_eq!(waiting.server.deadline(), None);
+    assert_eq!(waiting.pass(100 * IDLE).closed, None);
 }
 
 // TPS-04
