@@ -105,8 +105,11 @@ impl Hasher {
     /// Replaces what a channel mines, at once.
     pub fn mine(&self, work: Arc<Assignment>) {
         self.change(|state| {
-            state.work.insert(work.channel_id, work);
-            state.pace.new_work();
+            let prev_hash = work.prev_hash;
+            let before = state.work.insert(work.channel_id, work);
+            if before.is_none_or(|before| before.prev_hash != prev_hash) {
+                state.pace.new_tip();
+            }
         });
     }
 
@@ -260,7 +263,7 @@ impl Worker {
         }
         if let Some(nonce) = scan.found {
             let share = candidate.share(lane.headers.assignment(), nonce);
-            self.found(generation, &lane.headers, share);
+            self.found(&lane.headers, share);
         } else {
             self.adapt(took, scan.hashed);
         }
@@ -298,13 +301,16 @@ impl Worker {
         }
     }
 
-    fn found(&self, generation: u64, headers: &Headers, share: FoundShare) {
+    fn found(&self, headers: &Headers, share: FoundShare) {
+        let assignment = headers.assignment();
         let mut state = self.shared.lock();
-        // Another thread may have found one first, or the job may be over.
-        if self.shared.generation.load(Relaxed) != generation {
+        // A job that was superseded while this slice was hashed is good until the tip changes
+        // (SV2 5.3.17).
+        let newest = state.work.get(&assignment.channel_id);
+        if newest.is_none_or(|newest| newest.prev_hash != assignment.prev_hash) {
             return;
         }
-        let block = Target::from_compact(headers.assignment().n_bits);
+        let block = Target::from_compact(assignment.n_bits);
         let is_block = Target::from_le_bytes(share.hash) <= block;
         if state.pace.found(Instant::now(), is_block) {
             drop(state);

@@ -57,7 +57,7 @@ pub struct FoundShare {
 /// What the role tells the client.
 #[derive(Debug)]
 pub enum ClientInput {
-    /// Submit a share, unless its job is no longer worth it.
+    /// Submit a share, unless its job has ended.
     Share(FoundShare),
     /// Close every channel and the connection (SV2 5.3.9).
     Leave,
@@ -94,7 +94,7 @@ pub enum ClientEvent {
         /// Its number on its channel.
         sequence_number: u32,
     },
-    /// A share was not sent because its job ended meanwhile.
+    /// A share was not sent: its tip was replaced or its channel closed meanwhile.
     Late(FoundShare),
     /// The server accepted so many shares.
     Accepted {
@@ -290,7 +290,7 @@ impl MiningClient {
 
     fn submit(&mut self, share: FoundShare, out: &mut Out) {
         let channel = self.channels.get_mut(&share.channel_id);
-        let Some(channel) = channel.filter(|channel| channel.is_mining(share.job_id)) else {
+        let Some(channel) = channel.filter(|channel| channel.is_valid(share.job_id)) else {
             return out.event(ClientEvent::Late(share));
         };
         let sequence_number = channel.next_sequence_number();

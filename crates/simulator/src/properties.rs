@@ -25,8 +25,9 @@ pub enum Property {
     CountsAgree,
     /// Nobody submits shares for a tip after a newer one arrived.
     NewestTipOnly,
-    /// A share is stale only if what ended its job was still on its way to the miner.
-    StaleOnlyInFlight,
+    /// A share is stale only if the pool had ended its job: by a newer tip, or by as many newer
+    /// jobs as it keeps.
+    StaleOnlyIfEnded,
     /// An honest miner's share is rejected as stale or duplicate, and for no other reason.
     HonestSharesAreGood,
     /// Every share is answered once, in time.

@@ -9,7 +9,7 @@ const PIECE: Duration = Duration::from_millis(50);
 /// What is dealt out of the cap, so that one piece more than the average never exceeds it within
 /// any second.
 const SHARE_OF_CAP: f64 = 0.95;
-/// After a block the job is as good as over; how long to wait for the next one.
+/// After a block the tip is as good as over; how long to wait for the next one.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What a thread may do now.
@@ -30,8 +30,8 @@ pub(super) struct Pace {
     rest_until: Option<Instant>,
     /// Shares let through without rest.
     released: u64,
-    /// A block was found; the next job is awaited until then.
-    awaits_work_until: Option<Instant>,
+    /// A block was found; the next tip is awaited until then.
+    awaits_tip_until: Option<Instant>,
 }
 
 impl Pace {
@@ -42,13 +42,13 @@ impl Pace {
             free_at: None,
             rest_until: None,
             released: 0,
-            awaits_work_until: None,
+            awaits_tip_until: None,
         }
     }
 
     /// A thread wants to hash `wanted` nonces.
     pub(super) fn step(&mut self, now: Instant, wanted: u32) -> Step {
-        let rests = [self.rest_until, self.awaits_work_until];
+        let rests = [self.rest_until, self.awaits_tip_until];
         if let Some(until) = rests.into_iter().flatten().max()
             && until > now
         {
@@ -85,7 +85,7 @@ impl Pace {
             return true;
         }
         let resting = |until: Option<Instant>| until.is_some_and(|until| until > now);
-        if resting(self.rest_until) || resting(self.awaits_work_until) {
+        if resting(self.rest_until) || resting(self.awaits_tip_until) {
             return false;
         }
         self.released = self.released.saturating_sub(1);
@@ -93,14 +93,14 @@ impl Pace {
             self.rest_until = Some(now + self.share_interval);
         }
         if is_block {
-            self.awaits_work_until = Some(now + PATIENCE);
+            self.awaits_tip_until = Some(now + PATIENCE);
         }
         true
     }
 
-    /// There is a new job.
-    pub(super) fn new_work(&mut self) {
-        self.awaits_work_until = None;
+    /// There is a job on another tip.
+    pub(super) fn new_tip(&mut self) {
+        self.awaits_tip_until = None;
     }
 
     /// Lets `count` shares through without rest.
@@ -167,21 +167,21 @@ mod tests {
     }
 
     #[test]
-    fn released_shares_come_without_rest_but_one_per_job() {
+    fn released_shares_come_without_rest_but_one_per_tip() {
         let mut pace = Pace::new(None, Duration::from_secs(60));
         let now = Instant::now();
         assert!(pace.found(now, true));
-        pace.new_work();
+        pace.new_tip();
         pace.release(0);
         assert!(matches!(pace.step(now, 7), Step::Rest(_)));
         pace.release(2);
         for _ in 0..2 {
             assert_eq!(pace.step(now, 7), Step::Hash(7));
             assert!(pace.found(now, true));
-            // Until the next job comes, another block would be stale.
+            // Until the next tip comes, another block would be stale.
             assert!(matches!(pace.step(now, 7), Step::Rest(_)));
             assert!(!pace.found(now, true));
-            pace.new_work();
+            pace.new_tip();
         }
         assert!(matches!(pace.step(now, 7), Step::Rest(_)));
     }

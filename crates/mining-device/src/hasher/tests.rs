@@ -12,15 +12,20 @@ fn speed(threads: usize) -> Speed {
     }
 }
 
+/// A job on a tip of its own.
 fn assignment(job_id: u32, target: Target) -> Arc<Assignment> {
-    on_channel(2, job_id, target)
+    on_tip(job_id as u8, 2, job_id, target)
 }
 
 fn on_channel(channel_id: u32, job_id: u32, target: Target) -> Arc<Assignment> {
+    on_tip(1, channel_id, job_id, target)
+}
+
+fn on_tip(tip: u8, channel_id: u32, job_id: u32, target: Target) -> Arc<Assignment> {
     Arc::new(Assignment {
         channel_id,
         job_id,
-        prev_hash: [1; 32],
+        prev_hash: [tip; 32],
         n_bits: 0x207f_ffff,
         min_ntime: 1000,
         version: 0x2000_0000,
@@ -82,7 +87,7 @@ fn without_work_nothing_is_hashed() {
 }
 
 #[test]
-fn released_shares_come_one_per_job() {
+fn released_shares_come_one_per_tip() {
     let (sender, mut found) = mpsc::channel(16);
     let paced = Speed {
         share_interval: Duration::from_secs(3600),
@@ -97,7 +102,9 @@ fn released_shares_come_one_per_job() {
         hasher.mine(assignment(job_id, easy));
         assert_eq!(receive(&mut found).job_id, job_id);
     }
-    hasher.mine(assignment(4, easy));
+    // Another job on that tip is not worth another block; the next tip's is one too many.
+    hasher.mine(on_tip(3, 2, 4, easy));
+    hasher.mine(assignment(5, easy));
     drop(hasher);
     assert_eq!(found.blocking_recv(), None);
 }

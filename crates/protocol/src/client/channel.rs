@@ -1,5 +1,6 @@
 //! One channel as its client sees it: which job is mined, and which wait for their tip.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use stratum_core::mining_sv2::{
@@ -13,6 +14,8 @@ use crate::target::Target;
 
 /// Future jobs kept; a server that sends more loses the oldest.
 const MAX_FUTURES: usize = 32;
+/// Jobs of one tip whose shares are still sent; no server is known to keep as many.
+const MAX_VALID: usize = 32;
 
 /// Everything needed to mine one job on one channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,8 +89,9 @@ pub(super) struct Channel {
     extranonce_size: Option<u16>,
     futures: Vec<Job>,
     tip: Option<Tip>,
-    /// The job that is mined.
-    active: Option<u32>,
+    /// The jobs of this tip, the one that is mined last. A better job ends none before it, only the
+    /// next SetNewPrevHash does (SV2 5.3.15, 5.3.17).
+    valid: VecDeque<u32>,
     sequence_number: u32,
 }
 
@@ -101,7 +105,7 @@ impl Channel {
             extranonce_size: None,
             futures: Vec::new(),
             tip: None,
-            active: None,
+            valid: VecDeque::new(),
             sequence_number: 0,
         }
     }
@@ -115,7 +119,7 @@ impl Channel {
             extranonce_size: Some(success.extranonce_size),
             futures: Vec::new(),
             tip: None,
-            active: None,
+            valid: VecDeque::new(),
             sequence_number: 0,
         }
     }
@@ -124,8 +128,8 @@ impl Channel {
         self.extranonce_size.is_none()
     }
 
-    pub(super) fn is_mining(&self, job_id: u32) -> bool {
-        self.active == Some(job_id)
+    pub(super) fn is_valid(&self, job_id: u32) -> bool {
+        self.valid.contains(&job_id)
     }
 
     pub(super) fn next_sequence_number(&mut self) -> u32 {
@@ -214,21 +218,22 @@ impl Channel {
             min_ntime: message.min_ntime,
         };
         self.tip = Some(tip);
+        self.valid.clear();
         let futures = std::mem::take(&mut self.futures);
         match futures.into_iter().find(|job| job.id == message.job_id) {
             Some(job) => self.mine(now, &job, tip, out),
             // Old work is worth nothing; new work will come (DEV-28).
-            None => {
-                self.active = None;
-                out.event(ClientEvent::Rest {
-                    channel_id: self.id,
-                });
-            }
+            None => out.event(ClientEvent::Rest {
+                channel_id: self.id,
+            }),
         }
     }
 
     fn mine(&mut self, now: Now, job: &Job, tip: Tip, out: &mut Out) {
-        self.active = Some(job.id);
+        if self.valid.len() == MAX_VALID {
+            self.valid.pop_front();
+        }
+        self.valid.push_back(job.id);
         out.event(ClientEvent::Mine(Arc::new(Assignment {
             channel_id: self.id,
             job_id: job.id,

@@ -312,6 +312,39 @@ fn a_share_of_an_ended_job_or_channel_is_not_sent() {
 }
 
 #[test]
+fn a_share_of_a_superseded_job_is_sent_until_the_tip_changes() {
+    // DEV-10: SV2 5.3.17 ends jobs, 5.3.15 does not.
+    let mut play = Play::opened();
+    play.hear(standard_job(2, 7, None));
+    play.hear(tip(2, 7, 1));
+    play.hear(standard_job(2, 8, Some(1000)));
+    for job_id in [7, 8] {
+        let events = play.tell(share(2, job_id));
+        assert!(matches!(events[..], [ClientEvent::Submitted { .. }]));
+    }
+    play.hear(standard_job(2, 9, None));
+    play.hear(tip(2, 9, 2));
+    for job_id in [7, 8] {
+        let events = play.tell(share(2, job_id));
+        assert!(matches!(events[..], [ClientEvent::Late(_)]));
+    }
+}
+
+#[test]
+fn jobs_without_end_on_one_tip_are_not_all_remembered() {
+    let mut play = Play::opened();
+    play.hear(standard_job(2, 7, None));
+    play.hear(tip(2, 7, 1));
+    for job_id in 8..108 {
+        play.hear(standard_job(2, job_id, Some(1000)));
+    }
+    let sent = |events: Vec<ClientEvent>| matches!(events[..], [ClientEvent::Submitted { .. }]);
+    assert!(!sent(play.tell(share(2, 75))));
+    assert!(sent(play.tell(share(2, 76))));
+    assert!(sent(play.tell(share(2, 107))));
+}
+
+#[test]
 fn answers_are_reported_whatever_they_say() {
     // DEV-05, 06, 23, 24, CONN-20
     let mut play = Play::opened();

@@ -26,7 +26,7 @@ pub(super) struct Connection {
 #[derive(Debug)]
 pub(super) struct Submitted {
     pub(super) hash: [u8; 32],
-    /// How far the channel had come at the miner.
+    /// How far the channel had come with its job.
     pub(super) moment: Moment,
 }
 

@@ -89,10 +89,12 @@ impl View {
         self.closed.contains(&channel_id)
     }
 
-    pub(super) fn is_mining(&self, channel_id: u32, job_id: u32) -> bool {
-        self.channels
-            .get(&channel_id)
-            .is_some_and(|channel| channel.active.contains_key(&job_id))
+    /// How far a channel had come with this job; `None` unless it is one of the newest tip's.
+    pub(super) fn moment_of(&self, channel_id: u32, job_id: u32) -> Option<Moment> {
+        let channel = self.channels.get(&channel_id)?;
+        let jobs = *channel.active.get(&job_id)?;
+        let tips = channel.moment.tips;
+        Some(Moment { tips, jobs })
     }
 
     fn open(

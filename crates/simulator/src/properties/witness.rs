@@ -198,9 +198,9 @@ impl Witness {
                 sequence_number,
             } => {
                 let (channel, job) = (share.channel_id, share.job_id);
-                let view = connection.miner.channels.get(&channel);
-                let moment = view.map_or_else(Moment::default, |view| view.moment);
-                let is_mining = connection.miner.is_mining(channel, job);
+                let moment = connection.miner.moment_of(channel, job);
+                let is_mining = moment.is_some();
+                let moment = moment.unwrap_or_default();
                 let key = (channel, *sequence_number);
                 let hash = share.hash;
                 connection.shares.insert(key, Submitted { hash, moment });
@@ -374,7 +374,7 @@ impl Witness {
         let breach = if code == error_code::STALE_SHARE {
             self.counts.stale += 1;
             let ended = sent.tips > seen.tips || sent.jobs - seen.jobs >= self.terms.max_jobs;
-            (!ended).then_some(Property::StaleOnlyInFlight)
+            (!ended).then_some(Property::StaleOnlyIfEnded)
         } else if code == error_code::DUPLICATE_SHARE {
             self.counts.duplicate += 1;
             let seen = self.credited.contains(&share.hash) || self.blocks.contains(&share.hash);
@@ -384,7 +384,7 @@ impl Witness {
         };
         if let Some(property) = breach {
             let what = format!(
-                "{link}: share {number} of channel {channel} is answered {code}; it was found at \
+                "{link}: share {number} of channel {channel} is answered {code}; its job came at \
                  {seen:?}, the pool is at {sent:?}"
             );
             self.breach(property, what);

@@ -111,7 +111,7 @@ fn each_property_sees_its_fault() {
             Fault::EarlyAcknowledgements,
             Property::AcknowledgedIsRecorded,
         ),
-        (Fault::FewerJobs, Property::StaleOnlyInFlight),
+        (Fault::FewerJobs, Property::StaleOnlyIfEnded),
         (Fault::SamePrefix, Property::PrefixesDiffer),
         (Fault::SamePrefix, Property::CreditedOnce),
         (Fault::ForgottenBlocks, Property::BlocksToldOnce),
