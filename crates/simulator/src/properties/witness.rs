@@ -6,7 +6,7 @@ use std::time::Duration;
 use protocol::client::ClientEvent;
 use protocol::error_code;
 use protocol::message::MiningOwned;
-use protocol::server::{ServerEvent, Solution};
+use protocol::server::{Limit, ServerEvent, Solution};
 use protocol::target::Target;
 
 use super::connection::{Connection, Submitted};
@@ -182,7 +182,8 @@ impl Witness {
                     self.breach(Property::BlocksToldOnce, what);
                 }
             }
-            ServerEvent::Retargeted { .. } => {}
+            // Some miners ask for more channels than they get.
+            ServerEvent::Retargeted { .. } | ServerEvent::Limited(Limit::Channels) => {}
             unexpected => {
                 let what = format!("{link}: {unexpected:?}");
                 self.breach(Property::NothingUnexpected, what);
