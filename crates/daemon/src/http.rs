@@ -3,6 +3,8 @@
 //! Everything served here is read from snapshots that the owners of the state publish; no request
 //! can make a role wait.
 
+mod connection;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -19,6 +21,7 @@ use tokio::sync::watch;
 use tracing::info;
 
 use crate::shutdown::Shutdown;
+use connection::Limits;
 
 /// Whether a role does what it is there for: the 'ready when' fact of its service.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,21 +90,8 @@ pub async fn serve(address: SocketAddr, page: Page, shutdown: &Shutdown) -> anyh
         .route("/api/v1/status", get(status_json))
         .with_state(served)
         .merge(routes);
-    let stop = shutdown.stop().clone();
-    shutdown.spawn(async move {
-        let server =
-            axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
-        // A client that keeps its connection open must not keep the role from stopping.
-        tokio::select! {
-            result = server => if let Err(error) = result {
-                tracing::error!(%error, "the monitoring server ended");
-            },
-            () = async {
-                stop.cancelled().await;
-                tokio::time::sleep(std::time::Duration::from_millis(500)).await;
-            } => {}
-        }
-    });
+    let accepting = connection::accept(listener, router, Limits::default(), shutdown.clone());
+    shutdown.spawn(accepting);
     Ok(())
 }
 
