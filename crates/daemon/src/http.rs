@@ -1,27 +1,37 @@
-//! What a role tells over HTTP: whether it is ready, its metrics, its status.
+//! What a role tells over HTTP: whether it is ready, its metrics, its status, its own routes.
 //!
-//! Everything served here is read from snapshots that the owners of the state publish; no request
-//! can make a role wait.
+//! Everything served here is read from what the owners of the state publish; no request can make a
+//! role wait. Each route brings its own description, and the index and the OpenAPI document are
+//! made of those, so neither can say what is not served.
 
 mod connection;
+mod document;
+mod list;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use axum::{Json, Router};
 use prometheus_client::registry::Registry;
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::{Map, Value};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tracing::info;
+use utoipa::ToSchema;
 
+use crate::clock;
 use crate::shutdown::Shutdown;
 use connection::Limits;
+use document::Document;
+
+pub use list::{Part, Problem, Window};
+pub use utoipa_axum::router::OpenApiRouter as Routes;
+pub use utoipa_axum::routes;
 
 /// Whether a role does what it is there for: the 'ready when' fact of its service.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +47,13 @@ impl Health {
     pub fn not_ready(reason: impl Into<String>) -> Self {
         Self::NotReady(reason.into())
     }
+
+    fn reason(self) -> Option<String> {
+        match self {
+            Self::Ready => None,
+            Self::NotReady(reason) => Some(reason),
+        }
+    }
 }
 
 /// What a role shows.
@@ -50,7 +67,7 @@ pub struct Page {
     /// The role's own part of `/api/v1/status`.
     pub status: Box<dyn Fn() -> Map<String, Value> + Send + Sync>,
     /// Further routes of the role.
-    pub routes: Router,
+    pub routes: Routes,
 }
 
 struct Served {
@@ -59,53 +76,124 @@ struct Served {
     health: watch::Receiver<Health>,
     metrics: Registry,
     status: Box<dyn Fn() -> Map<String, Value> + Send + Sync>,
+    document: Document,
 }
 
-/// Serves `page` on `address` until the role stops.
+/// Serves `page` on `address` until the role stops. Returns where: tells the port when `address`
+/// has port 0.
 ///
 /// # Errors
 /// The address cannot be listened on.
-pub async fn serve(address: SocketAddr, page: Page, shutdown: &Shutdown) -> anyhow::Result<()> {
+pub async fn serve(
+    address: SocketAddr,
+    page: Page,
+    shutdown: &Shutdown,
+) -> anyhow::Result<SocketAddr> {
     let listener = TcpListener::bind(address).await.map_err(|error| {
         anyhow::anyhow!("monitoring_address: cannot listen on {address}: {error}; free the address or change the key")
     })?;
-    info!(address = %listener.local_addr()?, "serving health and metrics");
+    let address = listener.local_addr()?;
+    info!(%address, "serving health and metrics");
+    let router = router(page);
+    let accepting = connection::accept(listener, router, Limits::default(), shutdown.clone());
+    shutdown.spawn(accepting);
+    Ok(address)
+}
+
+fn router(page: Page) -> axum::Router {
     let Page {
         role,
         health,
-        metrics,
+        mut metrics,
         status,
         routes,
     } = page;
-    let served = Arc::new(Served {
+    let since = Instant::now();
+    metrics.register_collector(Box::new(Uptime(since)));
+    let (router, document) = Routes::new()
+        .routes(routes!(document::index))
+        .routes(routes!(document::openapi))
+        .routes(routes!(healthz))
+        .routes(routes!(health_json))
+        .routes(routes!(metrics_text))
+        .routes(routes!(status_json))
+        // Where SRI's programs have them.
+        .route("/api/v1", axum::routing::get(document::index))
+        .route(
+            "/api-docs/openapi.json",
+            axum::routing::get(document::openapi),
+        )
+        .merge(routes.with_state(()))
+        .split_for_parts();
+    router.with_state(Arc::new(Served {
         role,
-        since: Instant::now(),
+        since,
         health,
         metrics,
         status,
-    });
-    let router = Router::new()
-        .route("/healthz", get(healthz))
-        .route("/metrics", get(metrics_text))
-        .route("/api/v1/status", get(status_json))
-        .with_state(served)
-        .merge(routes);
-    let accepting = connection::accept(listener, router, Limits::default(), shutdown.clone());
-    shutdown.spawn(accepting);
-    Ok(())
+        document: Document::new(role, document),
+    }))
 }
 
+/// Whether the role does what it is there for.
+#[derive(Debug, Serialize, ToSchema)]
+struct Readiness {
+    ready: bool,
+    /// Why it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+/// Whether the role is ready; if not, why
+#[utoipa::path(
+    get, path = "/healthz", tag = "role",
+    responses(
+        (status = OK, description = "Ready", body = Readiness),
+        (status = SERVICE_UNAVAILABLE, description = "Not ready", body = Readiness),
+    )
+)]
 async fn healthz(State(served): State<Arc<Served>>) -> Response {
-    let health = served.health.borrow().clone();
-    match health {
-        Health::Ready => (StatusCode::OK, Json(json!({ "ready": true }))).into_response(),
-        Health::NotReady(reason) => {
-            let body = json!({ "ready": false, "reason": reason });
-            (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response()
-        }
-    }
+    let reason = served.health.borrow().clone().reason();
+    let status = match reason {
+        None => StatusCode::OK,
+        Some(_) => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    let body = Readiness {
+        ready: reason.is_none(),
+        reason,
+    };
+    (status, Json(body)).into_response()
 }
 
+/// That the program runs.
+#[derive(Debug, Serialize, ToSchema)]
+struct Alive {
+    /// Always `ok`; see `/healthz` for more.
+    status: &'static str,
+    /// Seconds since 1970.
+    timestamp: u64,
+}
+
+/// Whether the program runs
+#[utoipa::path(
+    get, path = "/api/v1/health", tag = "role",
+    responses((status = OK, description = "It does", body = Alive))
+)]
+async fn health_json() -> Json<Alive> {
+    Json(Alive {
+        status: "ok",
+        timestamp: clock::unix(),
+    })
+}
+
+/// Metrics for Prometheus
+#[utoipa::path(
+    get, path = "/metrics", tag = "role",
+    responses((
+        status = OK, description = "OpenMetrics text",
+        body = String, content_type = "application/openmetrics-text",
+    ))
+)]
 async fn metrics_text(State(served): State<Arc<Served>>) -> Response {
     let mut text = String::new();
     match prometheus_client::encoding::text::encode(&mut text, &served.metrics) {
@@ -117,19 +205,58 @@ async fn metrics_text(State(served): State<Arc<Served>>) -> Response {
     }
 }
 
-async fn status_json(State(served): State<Arc<Served>>) -> Json<Value> {
-    let health = served.health.borrow().clone();
-    let mut body = Map::new();
-    body.insert("role".into(), served.role.into());
-    body.insert("version".into(), env!("CARGO_PKG_VERSION").into());
-    body.insert(
-        "uptime_secs".into(),
-        served.since.elapsed().as_secs().into(),
-    );
-    body.insert("ready".into(), (health == Health::Ready).into());
-    if let Health::NotReady(reason) = health {
-        body.insert("reason".into(), reason.into());
-    }
-    body.extend((served.status)());
-    Json(Value::Object(body))
+/// What the role is and does, in short.
+#[derive(Debug, Serialize, ToSchema)]
+struct Status {
+    role: &'static str,
+    version: &'static str,
+    /// Seconds since it was started.
+    uptime_secs: u64,
+    #[serde(flatten)]
+    readiness: Readiness,
+    /// What only this role has.
+    #[serde(flatten)]
+    #[schema(value_type = std::collections::HashMap<String, Value>)]
+    more: Map<String, Value>,
 }
+
+/// What the role is and does, in short
+#[utoipa::path(
+    get, path = "/api/v1/status", tag = "role",
+    responses((status = OK, description = "Now", body = Status))
+)]
+async fn status_json(State(served): State<Arc<Served>>) -> Json<Status> {
+    let reason = served.health.borrow().clone().reason();
+    Json(Status {
+        role: served.role,
+        version: env!("CARGO_PKG_VERSION"),
+        uptime_secs: served.since.elapsed().as_secs(),
+        readiness: Readiness {
+            ready: reason.is_none(),
+            reason,
+        },
+        more: (served.status)(),
+    })
+}
+
+/// How long the role has been running; under SRI's name for every role.
+#[derive(Debug)]
+struct Uptime(Instant);
+
+impl prometheus_client::collector::Collector for Uptime {
+    fn encode(
+        &self,
+        mut encoder: prometheus_client::encoding::DescriptorEncoder<'_>,
+    ) -> Result<(), std::fmt::Error> {
+        use prometheus_client::encoding::EncodeMetric;
+        let gauge =
+            prometheus_client::metrics::gauge::ConstGauge::new(self.0.elapsed().as_secs_f64());
+        let help = "Seconds since the role was started";
+        let metric =
+            encoder.encode_descriptor("sv2_uptime_seconds", help, None, gauge.metric_type())?;
+        gauge.encode(metric)
+    }
+}
+
+#[cfg(test)]
+mod tests;

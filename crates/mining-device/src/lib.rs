@@ -24,19 +24,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use axum::Json;
 use axum::extract::{Query, State};
-use axum::routing::post;
-use axum::{Json, Router};
 use daemon::config::Reader;
-use daemon::http::{Health, Page};
+use daemon::http::{Health, Page, Routes, routes};
 use daemon::role::Role;
 use daemon::shutdown::Shutdown;
 use prometheus_client::registry::Registry;
 use protocol::target::Target;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 use tracing::info;
+use utoipa::{IntoParams, ToSchema};
 
 pub use config::{Config, Nominal, Options};
 use hasher::{Hasher, Speed};
@@ -85,8 +85,8 @@ impl Role for MiningDevice {
         if let Some(address) = config.monitoring_address {
             let mut registry = Registry::default();
             metrics::register(&mut registry, stats_seen.clone());
-            let routes = Router::new()
-                .route("/api/v1/mine", post(mine))
+            let routes = Routes::new()
+                .routes(routes!(mine))
                 .with_state(Arc::clone(&hasher));
             let seen = stats_seen.clone();
             let page = Page {
@@ -139,8 +139,10 @@ fn report(stats: &Stats, file: Option<&std::path::Path>) -> anyhow::Result<()> {
     Ok(())
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 struct MineQuery {
+    /// How many; 1 unless given.
     #[serde(default = "one")]
     blocks: u64,
 }
@@ -149,9 +151,20 @@ fn one() -> u64 {
     1
 }
 
-/// `POST /api/v1/mine?blocks=N`: the next shares come without rest between them. On regtest a
-/// share is a block.
-async fn mine(State(hasher): State<Arc<Hasher>>, Query(query): Query<MineQuery>) -> Json<Value> {
-    hasher.release(query.blocks);
-    Json(json!({ "released": query.blocks }))
+/// What was asked for is on its way.
+#[derive(Serialize, ToSchema)]
+struct Released {
+    /// Blocks.
+    released: u64,
+}
+
+/// Find the next shares without rest between them; on regtest a share is a block
+#[utoipa::path(
+    post, path = "/api/v1/mine", tag = "mining-device", params(MineQuery),
+    responses((status = OK, description = "Begun", body = Released))
+)]
+async fn mine(State(hasher): State<Arc<Hasher>>, Query(query): Query<MineQuery>) -> Json<Released> {
+    let released = query.blocks;
+    hasher.release(released);
+    Json(Released { released })
 }

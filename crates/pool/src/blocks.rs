@@ -5,14 +5,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::extract::State;
-use axum::routing::get;
-use axum::{Json, Router};
+use axum::Json;
+use axum::extract::{Query, State};
 use bitcoin::BlockHash;
+use daemon::http::{Part, Routes, Window, routes};
 use daemon::node::{NodeError, NodeRpc};
 use serde::{Serialize, Serializer};
 use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
+use utoipa::ToSchema;
 
 use crate::metrics::{Metrics, Outcome};
 
@@ -23,21 +24,23 @@ const KEPT: usize = 100;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A block a miner found.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub(crate) struct Found {
     /// The block's hash, as RPC and explorers write it.
     #[serde(serialize_with = "as_text")]
+    #[schema(value_type = String)]
     pub(crate) hash: BlockHash,
     pub(crate) height: Option<u64>,
     pub(crate) template_id: u64,
     pub(crate) user: String,
+    #[schema(value_type = String)]
     pub(crate) peer: SocketAddr,
     pub(crate) channel_id: u32,
     pub(crate) job_id: u32,
 }
 
 /// What became of a block.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Verdict {
     /// It is in the active chain.
@@ -51,7 +54,7 @@ pub(crate) enum Verdict {
 }
 
 /// A block with its fate.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 struct Record {
     #[serde(flatten)]
     found: Found,
@@ -73,12 +76,10 @@ impl Default for Blocks {
 }
 
 impl Blocks {
-    /// `GET /api/v1/blocks`.
-    pub(crate) fn routes(&self) -> Router {
+    /// What HTTP tells of them.
+    pub(crate) fn routes(&self) -> Routes {
         let seen = self.newest.subscribe();
-        Router::new()
-            .route("/api/v1/blocks", get(list))
-            .with_state(seen)
+        Routes::new().routes(routes!(list)).with_state(seen)
     }
 
     /// Asks the node about each block until the pool stops.
@@ -171,9 +172,15 @@ fn as_text<S: Serializer>(hash: &BlockHash, serializer: S) -> Result<S::Ok, S::E
     serializer.collect_str(hash)
 }
 
+/// Blocks found, newest first, with what the node says of them
+#[utoipa::path(
+    get, path = "/api/v1/blocks", tag = "pool", params(Window),
+    responses((status = OK, description = "The newest hundred, in parts", body = Part<Record>))
+)]
 async fn list(
     State(seen): State<watch::Receiver<Arc<VecDeque<Record>>>>,
-) -> Json<VecDeque<Record>> {
+    Query(window): Query<Window>,
+) -> Json<Part<Record>> {
     let records = Arc::clone(&seen.borrow());
-    Json((*records).clone())
+    Json(window.of(records.iter()).map(Record::clone))
 }

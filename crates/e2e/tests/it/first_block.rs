@@ -92,7 +92,7 @@ async fn mines_with(site: &Site, lab: &Lab, transactions: usize) {
             .map_err(|error| error.to_string())?;
         let records: Value = response.json().await.map_err(|error| error.to_string())?;
         let accepted = |hash: &String| {
-            let mut records = records.as_array().into_iter().flatten();
+            let mut records = records["items"].as_array().into_iter().flatten();
             records.any(|record| record["hash"] == hash.as_str() && record["verdict"] == "accepted")
         };
         if hashes.iter().all(accepted) {
