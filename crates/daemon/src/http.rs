@@ -6,6 +6,7 @@
 
 mod connection;
 mod document;
+mod feed;
 mod list;
 
 use std::net::SocketAddr;
@@ -29,6 +30,7 @@ use crate::shutdown::Shutdown;
 use connection::Limits;
 use document::Document;
 
+pub use feed::{Feed, Happening, Wanted};
 pub use list::{Part, Problem, Window};
 pub use utoipa_axum::router::OpenApiRouter as Routes;
 pub use utoipa_axum::routes;
