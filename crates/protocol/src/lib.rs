@@ -10,6 +10,8 @@
 pub mod client;
 pub mod coinbase;
 pub mod core;
+pub mod custom_work;
+pub mod declaration;
 pub mod error_code;
 pub mod extension;
 pub mod frame;
@@ -22,6 +24,7 @@ pub mod server;
 pub mod setup;
 pub mod target;
 pub mod token;
+pub mod transactions;
 pub mod vardiff;
 pub mod work;
 

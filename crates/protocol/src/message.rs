@@ -12,10 +12,12 @@ use crate::frame::{Frame, FrameHeader, HEADER_LEN, MAX_PAYLOAD};
 
 pub use stratum_core::parsers_sv2::{
     AnyMessage, AnyMessageOwned as Message, CommonMessages, CommonMessagesOwned, Extensions,
-    ExtensionsNegotiation, Mining, MiningOwned, TemplateDistribution, TemplateDistributionOwned,
+    ExtensionsNegotiation, JobDeclaration, JobDeclarationOwned, Mining, MiningOwned,
+    TemplateDistribution, TemplateDistributionOwned,
 };
 pub use stratum_core::{
-    common_messages_sv2 as common, mining_sv2 as mining, template_distribution_sv2 as template,
+    common_messages_sv2 as common, job_declaration_sv2 as declaration, mining_sv2 as mining,
+    template_distribution_sv2 as template,
 };
 
 /// A decoded frame.

@@ -8,7 +8,10 @@ use stratum_core::binary_sv2::{B064K, B0255, U256};
 use stratum_core::template_distribution_sv2::{NewTemplate, SetNewPrevHash};
 
 use crate::coinbase::CoinbasePlan;
+use crate::core::{Core, Now, Outbox};
+use crate::frame::{Frame, FrameHeader, HEADER_LEN};
 use crate::keys::AuthorityKey;
+use crate::message::{self, Encodable, GetSize, IsSv2Message, Message, Received};
 use crate::noise::{self, Decryptor, Encryptor, Initiator, ServerIdentity};
 
 /// The client's sending half and the server's receiving half of one session.
@@ -22,6 +25,37 @@ pub(crate) fn one_way() -> (Encryptor, Decryptor) {
         .finish(&act2, &authority.public(), 1000)
         .expect("the certificate is valid now");
     (client.encryptor, server.decryptor)
+}
+
+/// Hands `message` to `core`, as its connection would.
+pub(crate) fn hear<C: Core>(
+    core: &mut C,
+    now: Now,
+    message: impl IsSv2Message + GetSize + Encodable,
+    out: &mut Outbox<C::Event>,
+) {
+    let mut bytes = Vec::new();
+    message::encode(message, &mut bytes);
+    let (header, payload) = bytes.split_at_mut(HEADER_LEN);
+    let header = FrameHeader::from_bytes((&*header).try_into().expect("a whole header"));
+    core.received(now, Frame { header, payload }, out);
+}
+
+/// Takes apart what a core sends.
+pub(crate) fn said(mut frames: Vec<u8>) -> Vec<Message> {
+    let mut messages = Vec::new();
+    let mut rest = frames.as_mut_slice();
+    while !rest.is_empty() {
+        let (header, behind) = rest.split_at_mut(HEADER_LEN);
+        let header = FrameHeader::from_bytes((&*header).try_into().expect("a whole header"));
+        let (payload, behind) = behind.split_at_mut(header.len);
+        match message::decode(Frame { header, payload }) {
+            Ok(Received::Message(message)) => messages.push(message.into_owned()),
+            other => panic!("not a message: {other:?}"),
+        }
+        rest = behind;
+    }
+    messages
 }
 
 /// 47 bytes: value 0 and the witness commitment script.

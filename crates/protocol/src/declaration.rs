@@ -1,0 +1,3 @@
+//! The Job Declaration Protocol (SV2 chapter 6).
+
+pub mod client;
