@@ -98,7 +98,7 @@ fn read_policy(reader: &mut Reader, network: Network, limits: Limits) -> Policy 
         // On regtest a share is a block, so devices are paced on purpose and their share rate says
         // nothing about their hash rate: there vardiff must be asked for.
         vardiff: reader.or("enable_vardiff", network != Network::Regtest),
-        network,
+        network: Some(network),
         extensions: read_extensions(reader),
         idle: limits.idle,
         max_messages_per_second: reader

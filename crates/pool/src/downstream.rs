@@ -9,6 +9,7 @@ use daemon::accept::{Peer, Reached};
 use daemon::clock;
 use daemon::drive::{Host, drive};
 use daemon::wire::TcpConnection;
+use protocol::provider::ProviderInput;
 use protocol::server::{ChannelKind, MiningServer, Policy};
 use protocol::server::{ServerEvent, ServerInput, Solution, Worker};
 use protocol::work::Work;
@@ -25,7 +26,7 @@ pub(crate) struct Downstreams {
     pub(crate) policy: Arc<Policy>,
     pub(crate) server_id: u8,
     pub(crate) work: watch::Receiver<Option<Work>>,
-    pub(crate) solutions: mpsc::Sender<Solution>,
+    pub(crate) solutions: mpsc::Sender<ProviderInput>,
     pub(crate) found: mpsc::Sender<Found>,
     pub(crate) metrics: Metrics,
     pub(crate) reached: Reached,
@@ -149,7 +150,7 @@ impl Downstreams {
             hash = %found.hash, height = found.height, template = found.template_id,
             user = found.user, channel = found.channel_id, job = found.job_id, "block found"
         );
-        if let Err(full) = self.solutions.try_send(solution) {
+        if let Err(full) = self.solutions.try_send(ProviderInput::Solve(solution)) {
             error!(hash = %found.hash, reason = %full, "block not handed to the template provider");
         }
         if let Err(full) = self.found.try_send(found) {

@@ -6,7 +6,7 @@
 //! ```text
 //!   template provider ──▶ provider task ──watch: Work──▶ one task per miner connection
 //!                              ▲                                │
-//!                              └────── mpsc: Solution ──────────┤
+//!                              └────── mpsc: ProviderInput ─────┤
 //!   node (RPC) ◀── verdict task ◀───── mpsc: Found ─────────────┘
 //! ```
 

@@ -5,8 +5,7 @@ use daemon::drive::{Joined, drive};
 use daemon::http::Health;
 use daemon::shutdown::Shutdown;
 use protocol::coinbase::CoinbasePlan;
-use protocol::provider::{ProviderClient, ProviderEvent};
-use protocol::server::Solution;
+use protocol::provider::{ProviderClient, ProviderEvent, ProviderInput};
 use protocol::work::Work;
 use tokio::sync::{mpsc, watch};
 use tracing::{debug, error, info};
@@ -14,7 +13,7 @@ use tracing::{debug, error, info};
 /// The task's ends of its channels.
 pub(crate) struct Ends {
     pub(crate) work: watch::Sender<Option<Work>>,
-    pub(crate) solutions: mpsc::Receiver<Solution>,
+    pub(crate) solutions: mpsc::Receiver<ProviderInput>,
     pub(crate) health: watch::Sender<Health>,
 }
 
@@ -60,6 +59,8 @@ fn on_event(
             work.send_replace(Some(new));
             health.send_replace(Health::Ready);
         }
+        // Never asked for: a pool takes templates as they are.
+        ProviderEvent::Transactions { .. } | ProviderEvent::NoTransactions { .. } => {}
         ProviderEvent::Ignored(what) => debug!(what, "message of the provider ignored"),
         ProviderEvent::Submitted(solution) => {
             let (template, height) = (solution.template_id, solution.height);

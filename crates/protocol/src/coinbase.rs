@@ -67,41 +67,35 @@ impl CoinbasePlan {
 
     /// The coinbase for `template` that pays `payout`, without its extranonce.
     pub fn build(&self, template: &Template, payout: &Payout) -> Coinbase {
-        let mut script_sig = template.coinbase_prefix.clone();
-        if !self.signature.is_empty() {
-            script_sig.push(self.signature.len() as u8);
-            script_sig.extend_from_slice(&self.signature);
-        }
-        script_sig.push(self.extranonce_len as u8);
-
-        // SV2 3.7.1, 5.3.16: without marker, flag and witness.
-        let mut prefix = template.coinbase_tx_version.to_le_bytes().to_vec();
-        prefix.push(1);
-        prefix.extend_from_slice(&[0; 32]);
-        prefix.extend_from_slice(&[0xff; 4]);
-        prefix.push((script_sig.len() + self.extranonce_len) as u8);
-        prefix.extend_from_slice(&script_sig);
-
-        let mut suffix = template.coinbase_tx_input_sequence.to_le_bytes().to_vec();
+        let parts = Parts {
+            signature: &self.signature,
+            extranonce_start: &[],
+            extranonce_len: self.extranonce_len,
+        };
         let total = template.coinbase_tx_value_remaining;
-        let outputs = payout.outputs(total, &self.reward_script);
-        let count = outputs.len() as u64 + u64::from(template.coinbase_tx_outputs_count);
-        VarInt(count)
-            .consensus_encode(&mut suffix)
-            .expect("a vector takes everything");
-        for (script, sats) in outputs {
-            suffix.extend(output(script, sats));
-        }
-        // SV2 7.2: the template's outputs come last.
-        suffix.extend_from_slice(&template.coinbase_tx_outputs);
-        suffix.extend_from_slice(&template.coinbase_tx_locktime.to_le_bytes());
-        Coinbase {
-            prefix,
-            suffix,
-            witness: template.has_witness_commitment(),
-        }
+        Coinbase::build(template, parts, payout.outputs(total, &self.reward_script))
     }
 }
+
+/// What a template leaves open in a coinbase's scriptSig.
+#[derive(Debug, Clone, Copy)]
+pub struct Parts<'a> {
+    /// Whose block it is; may be empty.
+    pub signature: &'a [u8],
+    /// What the extranonce begins with, for whoever mines on it. What comes behind is the part
+    /// that [`Coinbase`] leaves out.
+    pub extranonce_start: &'a [u8],
+    /// Bytes of the whole extranonce.
+    pub extranonce_len: usize,
+}
+
+/// One item of 32 zeros (BIP-0141).
+const WITNESS: [u8; 34] = {
+    let mut witness = [0; 34];
+    witness[0] = 1;
+    witness[1] = 32;
+    witness
+};
 
 fn output(script: &ScriptBuf, sats: u64) -> Vec<u8> {
     let output = TxOut {
@@ -115,15 +109,88 @@ fn output(script: &ScriptBuf, sats: u64) -> Vec<u8> {
 /// its witness.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Coinbase {
-    /// Everything before the extranonce.
+    /// Everything before the extranonce, and the bytes that it begins with for everybody.
     pub prefix: Vec<u8>,
     /// Everything after it.
     pub suffix: Vec<u8>,
     /// Whether the block needs the coinbase to have a witness.
     witness: bool,
+    /// Bytes at the end of `prefix` that belong to the extranonce.
+    started: usize,
 }
 
+/// Bytes in front of a coinbase's scriptSig: version, number of inputs, outpoint, length.
+const SCRIPT_SIG_AT: usize = 4 + 1 + 36 + 1;
+
 impl Coinbase {
+    /// For `template`, with `outputs` in front of its own.
+    pub fn build(template: &Template, parts: Parts<'_>, outputs: Vec<(&ScriptBuf, u64)>) -> Self {
+        let mut script_sig = template.coinbase_prefix.clone();
+        if !parts.signature.is_empty() {
+            script_sig.push(parts.signature.len() as u8);
+            script_sig.extend_from_slice(parts.signature);
+        }
+        script_sig.push(parts.extranonce_len as u8);
+
+        // SV2 3.7.1, 5.3.16: without marker, flag and witness.
+        let mut prefix = template.coinbase_tx_version.to_le_bytes().to_vec();
+        prefix.push(1);
+        prefix.extend_from_slice(&[0; 32]);
+        prefix.extend_from_slice(&[0xff; 4]);
+        prefix.push((script_sig.len() + parts.extranonce_len) as u8);
+        prefix.extend_from_slice(&script_sig);
+        prefix.extend_from_slice(parts.extranonce_start);
+
+        let mut suffix = template.coinbase_tx_input_sequence.to_le_bytes().to_vec();
+        let count = outputs.len() as u64 + u64::from(template.coinbase_tx_outputs_count);
+        VarInt(count)
+            .consensus_encode(&mut suffix)
+            .expect("a vector takes everything");
+        for (script, sats) in outputs {
+            suffix.extend(output(script, sats));
+        }
+        // SV2 7.2: the template's outputs come last.
+        suffix.extend_from_slice(&template.coinbase_tx_outputs);
+        suffix.extend_from_slice(&template.coinbase_tx_locktime.to_le_bytes());
+        Self {
+            prefix,
+            suffix,
+            witness: template.has_witness_commitment(),
+            started: parts.extranonce_start.len(),
+        }
+    }
+
+    /// The scriptSig up to the extranonce: coinbase_prefix of SetCustomMiningJob (SV2 5.3.18).
+    pub fn script_sig_start(&self) -> &[u8] {
+        &self.prefix[SCRIPT_SIG_AT..self.prefix.len() - self.started]
+    }
+
+    /// All outputs behind their number: coinbase_tx_outputs of SetCustomMiningJob.
+    pub fn outputs(&self) -> &[u8] {
+        &self.suffix[4..self.suffix.len() - 4]
+    }
+
+    /// What stands before and behind the extranonce in a DeclareMiningJob: not stripped of marker,
+    /// flag and witness (SV2 3.7.2).
+    pub fn declared(&self) -> (Vec<u8>, Vec<u8>) {
+        let mut prefix = self.full(&[]);
+        let suffix = prefix.split_off(prefix.len() - self.len_behind());
+        prefix.truncate(prefix.len() - self.started);
+        (prefix, suffix)
+    }
+
+    /// The part of the extranonce that `full`, made by [`Coinbase::full`], was given.
+    pub fn extranonce_in<'a>(&self, full: &'a [u8]) -> &'a [u8] {
+        let end = full.len().saturating_sub(self.len_behind());
+        let start = self.full(&[]).len() - self.len_behind();
+        &full[start.min(end)..end]
+    }
+
+    /// Bytes behind the extranonce, the witness included.
+    fn len_behind(&self) -> usize {
+        self.suffix.len() + if self.witness { WITNESS.len() } else { 0 }
+    }
+
     /// The transaction as it goes into a block, witness included (SV2 3.7.3).
     pub fn full(&self, extranonce: &[&[u8]]) -> Vec<u8> {
         let (version, rest) = self.prefix.split_at(4);
@@ -138,8 +205,7 @@ impl Coinbase {
         }
         bytes.extend_from_slice(outputs);
         if self.witness {
-            bytes.extend_from_slice(&[1, 32]);
-            bytes.extend_from_slice(&[0; 32]);
+            bytes.extend_from_slice(&WITNESS);
         }
         bytes.extend_from_slice(locktime);
         bytes

@@ -91,8 +91,9 @@ pub struct Policy {
     pub max_channels: usize,
     /// Whether targets follow the shares that miners find, and not only what they declare.
     pub vardiff: bool,
-    /// Of the addresses that channels ask to be paid to.
-    pub network: Network,
+    /// Of the addresses that channels ask to be paid to. `None` pays nobody but the server, whatever
+    /// a channel is called.
+    pub network: Option<Network>,
     /// What may be negotiated.
     pub extensions: Extensions,
     /// A connection without channels is closed after this time without a message.
@@ -112,7 +113,7 @@ impl Default for Policy {
             max_jobs: 10,
             max_channels: 10_000,
             vardiff: true,
-            network: Network::Regtest,
+            network: Some(Network::Regtest),
             extensions: Extensions::default(),
             idle: Duration::from_secs(300),
             max_messages_per_second: 10_000,

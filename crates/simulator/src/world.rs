@@ -329,7 +329,7 @@ fn draw_policy(rng: &mut StdRng) -> Policy {
         max_jobs: rng.gen_range(2..=10),
         max_channels: if rng.gen_bool(0.2) { 2 } else { 100 },
         vardiff: rng.gen_bool(0.5),
-        network: bitcoin::Network::Regtest,
+        network: Some(bitcoin::Network::Regtest),
         ..Policy::default()
     }
 }

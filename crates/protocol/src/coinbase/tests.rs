@@ -42,6 +42,45 @@ fn the_coinbase_with_its_extranonce_is_the_transaction_the_template_asks_for() {
 }
 
 #[test]
+fn a_custom_jobs_fields_are_those_of_the_coinbase_its_miners_hash() {
+    // JDC-10, 16, 17, 19, T-15, T-17, T-25
+    let reward = plan().reward_script;
+    for witness in [true, false] {
+        let mut template = template();
+        if !witness {
+            template.coinbase_tx_outputs.clear();
+            template.coinbase_tx_outputs_count = 0;
+        }
+        let start = [7; 5];
+        let parts = Parts {
+            signature: b"",
+            extranonce_start: &start,
+            extranonce_len: 19,
+        };
+        let coinbase = Coinbase::build(&template, parts, vec![(&reward, 5), (&reward, 0)]);
+        let miners = [8; 14];
+        let whole: Transaction = deserialize(&coinbase.full(&[&miners])).unwrap();
+        let script_sig = whole.input[0].script_sig.as_bytes();
+
+        let custom = [coinbase.script_sig_start(), &start, &miners].concat();
+        assert_eq!(script_sig, custom);
+        assert!(coinbase.script_sig_start().len() <= 8);
+        let outputs: Vec<TxOut> = deserialize(coinbase.outputs()).unwrap();
+        assert_eq!(outputs, whole.output);
+
+        let (prefix, suffix) = coinbase.declared();
+        let declared = [&prefix[..], &start, &miners, &suffix].concat();
+        assert_eq!(deserialize::<Transaction>(&declared).unwrap(), whole);
+        let length_at = if witness { 43 } else { 41 };
+        let in_prefix = prefix.len() - length_at - 1;
+        assert_eq!(usize::from(prefix[length_at]) - in_prefix, 19);
+
+        assert_eq!(coinbase.extranonce_in(&coinbase.full(&[&miners])), miners);
+        assert_eq!(coinbase.extranonce_in(&[]), []);
+    }
+}
+
+#[test]
 fn without_a_commitment_the_coinbase_has_no_witness() {
     // T-16
     let mut template = template();

@@ -2,8 +2,11 @@ use std::time::Instant;
 
 use super::*;
 use crate::frame::{FrameHeader, HEADER_LEN};
-use crate::message::{IsSv2Message, template::RequestTransactionDataErrorOwned, text};
-use crate::testing::{new_template, plan, set_new_prev_hash};
+use crate::message::template::{
+    RequestTransactionDataErrorOwned, RequestTransactionDataSuccessOwned,
+};
+use crate::message::{IsSv2Message, Message, text};
+use crate::testing::{new_template, plan, said, set_new_prev_hash};
 
 fn now() -> Now {
     Now {
@@ -67,16 +70,11 @@ fn templates_and_tips_become_work() {
 
 #[test]
 fn what_makes_no_sense_is_ignored() {
-    // TPC-15, 16
+    // TPC-16
     let mut client = ProviderClient::new(plan());
     client.connected();
     receive(&mut client, template(1, true));
-    let error = RequestTransactionDataErrorOwned {
-        template_id: 1,
-        error_code: text("zzz"),
-    };
-    let error = TemplateDistributionOwned::RequestTransactionDataError(error);
-    for message in [tip(999), template(5, false), error] {
+    for message in [tip(999), template(5, false)] {
         let events = receive(&mut client, message);
         assert!(
             matches!(&events[..], [ProviderEvent::Ignored(_)]),
@@ -91,7 +89,7 @@ fn a_solution_is_submitted_whole_and_at_once() {
     let mut client = ProviderClient::new(plan());
     client.connected();
     let mut out = Outbox::default();
-    client.input(now(), solution(1), &mut out);
+    client.input(now(), ProviderInput::Solve(solution(1)), &mut out);
     let bytes = out.frames().clone();
     assert_eq!(bytes[..3], [0, 0, 0x76]);
     assert_eq!(bytes[6..14], 3u64.to_le_bytes());
@@ -111,12 +109,101 @@ fn a_solution_of_an_earlier_connection_is_not_sent_to_this_one() {
     client.connected();
     client.connected();
     let mut out = Outbox::default();
-    client.input(now(), solution(1), &mut out);
+    client.input(now(), ProviderInput::Solve(solution(1)), &mut out);
     assert!(out.frames().is_empty());
     assert!(matches!(
         out.take_events().next(),
         Some(ProviderEvent::Lost(_))
     ));
+}
+
+/// Asks for the transactions of template 1 and returns what is said and what happens.
+fn request(client: &mut ProviderClient, session: u64) -> (Vec<Message>, Vec<ProviderEvent>) {
+    let mut out = Outbox::default();
+    let input = ProviderInput::RequestTransactions {
+        session,
+        template_id: 1,
+    };
+    client.input(now(), input, &mut out);
+    let said = said(std::mem::take(out.frames()));
+    (said, out.take_events().collect())
+}
+
+#[test]
+fn transactions_come_as_the_provider_sent_them() {
+    // JDC-11, TPC-14
+    let mut client = ProviderClient::new(plan());
+    client.connected();
+    let (said, events) = request(&mut client, 1);
+    assert!(events.is_empty());
+    assert!(matches!(
+        said[..],
+        [Message::TemplateDistribution(
+            TemplateDistributionOwned::RequestTransactionData(RequestTransactionData {
+                template_id: 1
+            })
+        )]
+    ));
+    let success = RequestTransactionDataSuccessOwned {
+        template_id: 1,
+        excess_data: vec![5; 5].try_into().unwrap(),
+        transaction_list: vec![vec![1, 2, 3].try_into().unwrap()].try_into().unwrap(),
+    };
+    let success = TemplateDistributionOwned::RequestTransactionDataSuccess(success);
+    match &receive(&mut client, success)[..] {
+        [
+            ProviderEvent::Transactions {
+                session: 1,
+                template_id: 1,
+                transactions,
+            },
+        ] => {
+            assert_eq!(transactions.excess_data, [5; 5]);
+            assert_eq!(transactions.get(0), Some(&[1, 2, 3][..]));
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_provider_may_keep_its_transactions() {
+    // TPC-15
+    let mut client = ProviderClient::new(plan());
+    client.connected();
+    let error = RequestTransactionDataErrorOwned {
+        template_id: 1,
+        error_code: text("zzz-unknown"),
+    };
+    let error = TemplateDistributionOwned::RequestTransactionDataError(error);
+    let refused = receive(&mut client, error);
+    let (said, late) = request(&mut client, 0);
+    assert!(said.is_empty(), "it has never heard of that template");
+    for (events, asked) in [(refused, 1), (late, 0)] {
+        assert!(matches!(
+            events[..],
+            [ProviderEvent::NoTransactions { session, template_id: 1, .. }] if session == asked
+        ));
+    }
+}
+
+#[test]
+fn constraints_may_change() {
+    // TPC-04
+    let mut client = ProviderClient::new(plan());
+    let constraints = Constraints {
+        size: 0x120,
+        sigops: 4,
+    };
+    client.constrain(constraints);
+    assert_eq!(client.connected()[6..], [0x20, 1, 0, 0, 4, 0]);
+    let mut out = Outbox::default();
+    let more = Constraints {
+        size: 0x220,
+        sigops: 4,
+    };
+    client.input(now(), ProviderInput::Constrain(more), &mut out);
+    assert_eq!(out.frames()[6..], [0x20, 2, 0, 0, 4, 0]);
+    assert_eq!(client.connected()[6..], [0x20, 2, 0, 0, 4, 0]);
 }
 
 #[test]

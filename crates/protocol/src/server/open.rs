@@ -77,8 +77,11 @@ impl MiningServer {
 
     fn new_channel(&mut self, request: &OpenRequest) -> Result<Channel, ErrorCode> {
         let kind = self.kind(request)?;
-        let payout = Payout::parse(&request.user_identity, self.policy.network)
-            .map_err(|_| error_code::INVALID_USER_IDENTITY)?;
+        let payout = match self.policy.network {
+            Some(network) => Payout::parse(&request.user_identity, network)
+                .map_err(|_| error_code::INVALID_USER_IDENTITY)?,
+            None => Payout::Pool,
+        };
         let target = self
             .policy
             .target(request.nominal_hash_rate, request.max_target)?;

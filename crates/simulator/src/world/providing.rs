@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use protocol::core::{Core, Outbox};
 use protocol::message::{self, AnyMessage, Received, TemplateDistribution};
-use protocol::provider::{ProviderClient, ProviderEvent};
+use protocol::provider::{ProviderClient, ProviderEvent, ProviderInput};
 use rand::Rng;
 
 use super::{Client, Step, World, draw_act};
@@ -106,7 +106,8 @@ impl World {
         while self.pool.provider_link.is_some()
             && let Some(solution) = self.pool.solutions.pop_front()
         {
-            self.tell_provider_client(|client, now, out| client.input(now, solution, out));
+            let input = ProviderInput::Solve(solution);
+            self.tell_provider_client(|client, now, out| client.input(now, input, out));
         }
     }
 
@@ -131,7 +132,8 @@ impl World {
                 ProviderEvent::Submitted(solution) | ProviderEvent::Lost(solution) => {
                     self.witness.handed(&solution);
                 }
-                ProviderEvent::Ignored(what) => {
+                other => {
+                    let what = format!("{other:?}");
                     self.witness.breach(Property::NothingUnexpected, what);
                 }
             }

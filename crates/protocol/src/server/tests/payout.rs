@@ -199,6 +199,21 @@ fn a_payout_that_cannot_be_given_is_refused() {
 }
 
 #[test]
+fn a_server_that_pays_nobody_else_takes_any_name() {
+    let policy = Policy {
+        network: None,
+        ..policy()
+    };
+    let mut miner = Miner::with_policy(policy, 0);
+    for identity in [ALICE, "sri/solo/nonsense", "sri/donate/100"] {
+        let opened = open(&mut miner, identity, true);
+        assert_eq!(opened.group_id, GROUP_ID, "{identity}");
+        let total = 5_000_000_000;
+        assert_eq!(paid(&opened.job), [(total, plan().reward_script)]);
+    }
+}
+
+#[test]
 fn a_group_ends_with_its_last_member_and_its_id_is_not_used_again() {
     // POOL-69, 71
     let mut miner = Miner::new(0);
