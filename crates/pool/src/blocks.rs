@@ -31,7 +31,8 @@ pub(crate) struct Found {
     #[schema(value_type = String)]
     pub(crate) hash: BlockHash,
     pub(crate) height: Option<u64>,
-    pub(crate) template_id: u64,
+    /// Of the pool's provider; a custom job has none.
+    pub(crate) template_id: Option<u64>,
     pub(crate) user: String,
     #[schema(value_type = String)]
     pub(crate) peer: SocketAddr,

@@ -12,6 +12,7 @@ use protocol::coinbase::CoinbasePlan;
 use protocol::extension::{Extensions, WORKER_TRACKING};
 use protocol::message::common::Protocol;
 use protocol::server::Policy;
+use protocol::token::Secret;
 
 use crate::extranonce;
 
@@ -98,6 +99,7 @@ fn read_policy(reader: &mut Reader, network: Network, limits: Limits) -> Policy 
         // On regtest a share is a block, so devices are paced on purpose and their share rate says
         // nothing about their hash rate: there vardiff must be asked for.
         vardiff: reader.or("enable_vardiff", network != Network::Regtest),
+        job_declaration: read_secret(reader),
         network: Some(network),
         extensions: read_extensions(reader),
         idle: limits.idle,
@@ -107,6 +109,23 @@ fn read_policy(reader: &mut Reader, network: Network, limits: Limits) -> Policy 
         max_jobs: reader.or("max_jobs", defaults.max_jobs).max(1),
         ..defaults
     }
+}
+
+/// What job tokens are made with, the same for the job declarator server; never repeated.
+fn read_secret(reader: &mut Reader) -> Option<Secret> {
+    const KEY: &str = "job_declaration.secret";
+    if !reader.has("job_declaration") {
+        return None;
+    }
+    let secret: String = reader.required(KEY);
+    // One that is missing is a problem already.
+    if secret.is_empty() {
+        return None;
+    }
+    secret
+        .parse()
+        .map_err(|error| reader.problem(KEY, error))
+        .ok()
 }
 
 fn read_extensions(reader: &mut Reader) -> Extensions {

@@ -10,7 +10,7 @@ use daemon::clock;
 use daemon::drive::{Host, drive};
 use daemon::wire::TcpConnection;
 use protocol::provider::ProviderInput;
-use protocol::server::{ChannelKind, MiningServer, Policy};
+use protocol::server::{ChannelKind, MAX_PENDING_CUSTOM_JOBS, MiningServer, Policy};
 use protocol::server::{ServerEvent, ServerInput, Solution, Worker};
 use protocol::work::Work;
 use tokio::sync::{mpsc, watch};
@@ -20,6 +20,7 @@ use tracing::{debug, error, info};
 use crate::blocks::Found;
 use crate::extranonce;
 use crate::metrics::{Metrics, Rejection};
+use crate::tokens::Shown;
 
 /// What every miner connection shares.
 pub(crate) struct Downstreams {
@@ -28,6 +29,7 @@ pub(crate) struct Downstreams {
     pub(crate) work: watch::Receiver<Option<Work>>,
     pub(crate) solutions: mpsc::Sender<ProviderInput>,
     pub(crate) found: mpsc::Sender<Found>,
+    pub(crate) tokens: mpsc::Sender<Shown>,
     pub(crate) metrics: Metrics,
     pub(crate) reached: Reached,
     pub(crate) stop: CancellationToken,
@@ -53,10 +55,14 @@ impl Downstreams {
         let space = extranonce::space(self.server_id, slot.number());
         let mut core = MiningServer::new(Arc::clone(&self.policy), client.flags, space, work);
         core.connected(clock::now());
+        // As many answers as jobs may wait for one: it is never full.
+        let (answer, answers) = mpsc::channel(MAX_PENDING_CUSTOM_JOBS);
         let mut host = Session {
             pool: &self,
             peer: address,
             work: seen,
+            answer,
+            answers,
         };
         let ended = drive(connection, &mut core, &mut host, &self.stop).await;
         for _ in 0..core.channels() {
@@ -132,25 +138,68 @@ impl Downstreams {
                 let found = Found {
                     hash: BlockHash::from_byte_array(solution.hash),
                     height: solution.height,
-                    template_id: solution.template_id,
+                    template_id: Some(solution.template_id),
                     user: user_identity,
                     peer,
                     channel_id,
                     job_id,
                 };
-                self.block(found, solution);
+                self.block(found, Some(solution));
             }
+            custom @ (ServerEvent::TokenShown { .. }
+            | ServerEvent::CustomJobSet { .. }
+            | ServerEvent::CustomJobRefused { .. }
+            | ServerEvent::CustomBlock { .. }) => self.on_custom(peer, custom),
             ServerEvent::Limited(limit) => self.reached.count(limit.into()),
             ServerEvent::Ignored(what) => debug!(%peer, what, "message ignored"),
         }
     }
 
-    fn block(&self, found: Found, solution: Solution) {
+    /// What happens to work that a client selects itself.
+    fn on_custom(&self, peer: SocketAddr, event: ServerEvent) {
+        match event {
+            ServerEvent::CustomJobSet {
+                channel_id,
+                job_id,
+                prev_hash,
+                height,
+            } => debug!(
+                %peer, channel = channel_id, job = job_id, height,
+                prev_hash = %BlockHash::from_byte_array(prev_hash), "custom job set"
+            ),
+            ServerEvent::CustomJobRefused { channel_id, code } => {
+                info!(%peer, channel = channel_id, code, "custom job refused");
+            }
+            ServerEvent::CustomBlock {
+                channel_id,
+                job_id,
+                user_identity,
+                block,
+            } => {
+                let found = Found {
+                    hash: BlockHash::from_byte_array(block.hash),
+                    height: block.height,
+                    template_id: None,
+                    user: user_identity,
+                    peer,
+                    channel_id,
+                    job_id,
+                };
+                self.block(found, None);
+            }
+            _ => {}
+        }
+    }
+
+    /// `solution` is for our template provider; a custom job's client submits its block itself.
+    fn block(&self, found: Found, solution: Option<Solution>) {
         info!(
             hash = %found.hash, height = found.height, template = found.template_id,
             user = found.user, channel = found.channel_id, job = found.job_id, "block found"
         );
-        if let Err(full) = self.solutions.try_send(ProviderInput::Solve(solution)) {
+        if let Some(solution) = solution
+            && let Err(full) = self.solutions.try_send(ProviderInput::Solve(solution))
+        {
             error!(hash = %found.hash, reason = %full, "block not handed to the template provider");
         }
         if let Err(full) = self.found.try_send(found) {
@@ -176,15 +225,44 @@ struct Session<'a> {
     peer: SocketAddr,
     /// Newest only: a slow connection skips what is outdated.
     work: watch::Receiver<Option<Work>>,
+    /// Where the fate of tokens shown on this connection is told.
+    answer: mpsc::Sender<ServerInput>,
+    answers: mpsc::Receiver<ServerInput>,
+}
+
+impl Session<'_> {
+    fn show(&self, id: [u8; 16], expires: u64) {
+        let answer = self.answer.clone();
+        let shown = Shown {
+            id,
+            expires,
+            answer,
+        };
+        if let Err(full) = self.pool.tokens.try_send(shown) {
+            error!(peer = %self.peer, reason = %full, "job token refused: nobody can say whether it was used");
+            let is_first = false;
+            let _ = self
+                .answer
+                .try_send(ServerInput::TokenSpent { id, is_first });
+        }
+    }
 }
 
 impl Host<MiningServer> for Session<'_> {
     async fn next(&mut self) -> Option<ServerInput> {
-        self.work.changed().await.ok()?;
-        self.work.borrow_and_update().clone().map(ServerInput::Work)
+        tokio::select! {
+            answer = self.answers.recv() => answer,
+            changed = self.work.changed() => {
+                changed.ok()?;
+                self.work.borrow_and_update().clone().map(ServerInput::Work)
+            }
+        }
     }
 
     fn event(&mut self, event: ServerEvent) {
-        self.pool.on_event(self.peer, event);
+        match event {
+            ServerEvent::TokenShown { id, expires } => self.show(id, expires),
+            event => self.pool.on_event(self.peer, event),
+        }
     }
 }

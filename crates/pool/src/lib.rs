@@ -7,7 +7,8 @@
 //!   template provider ──▶ provider task ──watch: Work──▶ one task per miner connection
 //!                              ▲                                │
 //!                              └────── mpsc: ProviderInput ─────┤
-//!   node (RPC) ◀── verdict task ◀───── mpsc: Found ─────────────┘
+//!   node (RPC) ◀── verdict task ◀───── mpsc: Found ─────────────┤
+//!                  token task ◀──────▶ mpsc: Shown, TokenSpent ─┘
 //! ```
 
 mod blocks;
@@ -16,6 +17,7 @@ mod downstream;
 mod extranonce;
 mod metrics;
 mod provider;
+mod tokens;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -41,6 +43,9 @@ use metrics::Metrics;
 /// Blocks found and not yet handed on. More than a lab finds in a second; when it is full, the
 /// connection that found the next one says so loudly instead of waiting.
 const MAX_PENDING_BLOCKS: usize = 256;
+
+/// Job tokens whose use nobody has looked at yet. When it is full, the next one is refused.
+const MAX_SHOWN_TOKENS: usize = 1024;
 
 /// The role.
 #[derive(Debug, Clone, Copy)]
@@ -69,6 +74,7 @@ impl Role for Pool {
         let (work, work_seen) = watch::channel(None);
         let (solutions, solutions_in) = mpsc::channel(MAX_PENDING_BLOCKS);
         let (found, found_in) = mpsc::channel(MAX_PENDING_BLOCKS);
+        let (tokens, tokens_in) = mpsc::channel(MAX_SHOWN_TOKENS);
         let blocks = Blocks::default();
 
         let server = Server::bind(
@@ -93,6 +99,7 @@ impl Role for Pool {
 
         let verdicts = blocks.judge(config.node.clone(), found_in, metrics.clone());
         shutdown.spawn(verdicts);
+        shutdown.spawn(tokens::keep(tokens_in));
         shutdown.spawn(provider::run(
             config.upstream.clone(),
             config.plan.clone(),
@@ -109,6 +116,7 @@ impl Role for Pool {
             work: work_seen.clone(),
             solutions,
             found,
+            tokens,
             metrics,
             reached: server.reached().clone(),
             stop: shutdown.stop().clone(),

@@ -122,7 +122,48 @@ pub struct Coinbase {
 /// Bytes in front of a coinbase's scriptSig: version, number of inputs, outpoint, length.
 const SCRIPT_SIG_AT: usize = 4 + 1 + 36 + 1;
 
+/// A coinbase in the fields of SetCustomMiningJob (SV2 5.3.18).
+#[derive(Debug, Clone, Copy)]
+pub struct CoinbaseFields<'a> {
+    /// Of the transaction.
+    pub version: u32,
+    /// What the scriptSig begins with; with the extranonce at most [`MAX_SCRIPT_SIG`] bytes.
+    pub script_sig: &'a [u8],
+    /// Bytes the scriptSig ends with.
+    pub extranonce_len: usize,
+    /// Of the input.
+    pub sequence: u32,
+    /// Serialized, behind their number as a CompactSize.
+    pub outputs: &'a [u8],
+    /// Of the transaction.
+    pub locktime: u32,
+    /// Whether one of the outputs commits to witnesses; the coinbase then needs one of its own, and
+    /// may have none otherwise (T-16).
+    pub has_witness_commitment: bool,
+}
+
 impl Coinbase {
+    /// Around the whole extranonce.
+    pub fn new(fields: &CoinbaseFields<'_>) -> Self {
+        let script_sig = fields.script_sig;
+        // SV2 3.7.1, 5.3.16: without marker, flag and witness.
+        let mut prefix = fields.version.to_le_bytes().to_vec();
+        prefix.push(1);
+        prefix.extend_from_slice(&[0; 32]);
+        prefix.extend_from_slice(&[0xff; 4]);
+        prefix.push((script_sig.len() + fields.extranonce_len) as u8);
+        prefix.extend_from_slice(script_sig);
+        let mut suffix = fields.sequence.to_le_bytes().to_vec();
+        suffix.extend_from_slice(fields.outputs);
+        suffix.extend_from_slice(&fields.locktime.to_le_bytes());
+        Self {
+            prefix,
+            suffix,
+            witness: fields.has_witness_commitment,
+            started: 0,
+        }
+    }
+
     /// For `template`, with `outputs` in front of its own.
     pub fn build(template: &Template, parts: Parts<'_>, outputs: Vec<(&ScriptBuf, u64)>) -> Self {
         let mut script_sig = template.coinbase_prefix.clone();
@@ -132,32 +173,28 @@ impl Coinbase {
         }
         script_sig.push(parts.extranonce_len as u8);
 
-        // SV2 3.7.1, 5.3.16: without marker, flag and witness.
-        let mut prefix = template.coinbase_tx_version.to_le_bytes().to_vec();
-        prefix.push(1);
-        prefix.extend_from_slice(&[0; 32]);
-        prefix.extend_from_slice(&[0xff; 4]);
-        prefix.push((script_sig.len() + parts.extranonce_len) as u8);
-        prefix.extend_from_slice(&script_sig);
-        prefix.extend_from_slice(parts.extranonce_start);
-
-        let mut suffix = template.coinbase_tx_input_sequence.to_le_bytes().to_vec();
         let count = outputs.len() as u64 + u64::from(template.coinbase_tx_outputs_count);
+        let mut listed = Vec::new();
         VarInt(count)
-            .consensus_encode(&mut suffix)
+            .consensus_encode(&mut listed)
             .expect("a vector takes everything");
         for (script, sats) in outputs {
-            suffix.extend(output(script, sats));
+            listed.extend(output(script, sats));
         }
         // SV2 7.2: the template's outputs come last.
-        suffix.extend_from_slice(&template.coinbase_tx_outputs);
-        suffix.extend_from_slice(&template.coinbase_tx_locktime.to_le_bytes());
-        Self {
-            prefix,
-            suffix,
-            witness: template.has_witness_commitment(),
-            started: parts.extranonce_start.len(),
-        }
+        listed.extend_from_slice(&template.coinbase_tx_outputs);
+        let mut coinbase = Self::new(&CoinbaseFields {
+            version: template.coinbase_tx_version,
+            script_sig: &script_sig,
+            extranonce_len: parts.extranonce_len,
+            sequence: template.coinbase_tx_input_sequence,
+            outputs: &listed,
+            locktime: template.coinbase_tx_locktime,
+            has_witness_commitment: template.has_witness_commitment(),
+        });
+        coinbase.prefix.extend_from_slice(parts.extranonce_start);
+        coinbase.started = parts.extranonce_start.len();
+        coinbase
     }
 
     /// The scriptSig up to the extranonce: coinbase_prefix of SetCustomMiningJob (SV2 5.3.18).

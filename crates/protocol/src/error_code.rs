@@ -50,6 +50,21 @@ pub const INVALID_SHARE: ErrorCode = "invalid-share";
 /// Custom jobs: this pool takes none on this connection.
 pub const JD_NOT_SUPPORTED: ErrorCode = "jd-not-supported";
 
+/// Declarations, custom jobs: not a token given for this, or no longer good.
+pub const INVALID_MINING_JOB_TOKEN: ErrorCode = "invalid-mining-job-token";
+/// Declarations, custom jobs: for another tip than the server's.
+pub const STALE_CHAIN_TIP: ErrorCode = "stale-chain-tip";
+/// Custom jobs: too many wait for their tokens to be checked.
+pub const JOB_NOT_YET_VALIDATED: ErrorCode = "job-not-yet-validated";
+/// Custom jobs: with the extranonce too long for a coinbase.
+pub const INVALID_COINBASE_PREFIX: ErrorCode = "invalid-coinbase-prefix";
+/// Custom jobs: not a list of outputs, or they do not pay whom they should.
+pub const INVALID_COINBASE_TX_OUTPUTS: ErrorCode = "invalid-coinbase-tx-outputs";
+/// Custom jobs: not the tip's.
+pub const INVALID_NBITS: ErrorCode = "invalid-nbits";
+/// Custom jobs: the time is too far ahead.
+pub const INVALID_MIN_NTIME: ErrorCode = "invalid-min-ntime";
+
 /// Transaction data: no such template.
 pub const TEMPLATE_ID_NOT_FOUND: ErrorCode = "template-id-not-found";
 /// Transaction data: the template's tip is gone.

@@ -10,7 +10,9 @@
 
 mod acknowledgement;
 mod channel;
+mod custom;
 mod difficulty;
+mod draft;
 mod event;
 mod extranonce;
 mod fanout;
@@ -28,10 +30,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bitcoin::Network;
-use stratum_core::mining_sv2::{
-    CloseChannel, SetCustomMiningJob, SetCustomMiningJobErrorOwned, UpdateChannel,
-    UpdateChannelErrorOwned,
-};
+use stratum_core::mining_sv2::{CloseChannel, UpdateChannel, UpdateChannelErrorOwned};
 
 use crate::core::{Core, Now, Outbox};
 use crate::error_code::{self, ErrorCode};
@@ -40,10 +39,12 @@ use crate::frame::Frame;
 use crate::message::{self, AnyMessage, Mining, MiningOwned, Received, text};
 use crate::setup;
 use crate::target::Target;
+use crate::token::Secret;
 use crate::work::Work;
 
 use acknowledgement::Acknowledgements;
 use channel::Channel;
+use custom::CustomWork;
 use fanout::Announced;
 use group::Group;
 use limits::Activity;
@@ -51,10 +52,11 @@ use shares::{Submission, WorkerName};
 
 pub use acknowledgement::Acknowledge;
 pub use channel::{ChannelKind, VERSION_ROLLING_MASK};
+pub use custom::MAX_PENDING_CUSTOM_JOBS;
 pub use event::{ServerEvent, ServerInput};
 pub use extranonce::{Extranonce, ExtranonceSpace, ExtranonceTooLong, MAX_EXTRANONCE};
 pub use limits::Limit;
-pub use verdict::{Accepted, JobSource, Share, Solution, Verdict};
+pub use verdict::{Accepted, Block, CustomBlock, JobSource, Share, Solution, Verdict};
 pub use worker::Worker;
 
 /// The flags of SetupConnection that this half of the protocol satisfies.
@@ -75,7 +77,7 @@ pub fn success_flags(client: u32) -> u32 {
 const GROUP_ID: u32 = 1;
 
 /// What a server wants of its miners.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Policy {
     /// Wanted from each channel.
     pub shares_per_minute: f64,
@@ -91,6 +93,8 @@ pub struct Policy {
     pub max_channels: usize,
     /// Whether targets follow the shares that miners find, and not only what they declare.
     pub vardiff: bool,
+    /// What job tokens are made with; without it no custom jobs are taken.
+    pub job_declaration: Option<Secret>,
     /// Of the addresses that channels ask to be paid to. `None` pays nobody but the server, whatever
     /// a channel is called.
     pub network: Option<Network>,
@@ -113,6 +117,7 @@ impl Default for Policy {
             max_jobs: 10,
             max_channels: 10_000,
             vardiff: true,
+            job_declaration: None,
             network: Some(Network::Regtest),
             extensions: Extensions::default(),
             idle: Duration::from_secs(300),
@@ -145,6 +150,7 @@ pub struct MiningServer {
     tip_since: Option<Instant>,
     activity: Activity,
     granted: Granted,
+    custom: CustomWork,
 }
 
 impl MiningServer {
@@ -168,6 +174,7 @@ impl MiningServer {
             tip_since: None,
             activity: Activity::default(),
             granted: Granted::default(),
+            custom: CustomWork::default(),
         }
     }
 
@@ -191,7 +198,7 @@ impl MiningServer {
                 let submission = Submission::from(&share).of(worker);
                 self.submit(now, &submission, out);
             }
-            Mining::SetCustomMiningJob(request) => refuse_custom_job(&request, out),
+            Mining::SetCustomMiningJob(request) => self.set_custom_job(now, &request, out),
             other => out.event(ServerEvent::Ignored(other.to_string())),
         }
     }
@@ -274,21 +281,31 @@ impl Core for MiningServer {
     fn input(&mut self, now: Now, input: ServerInput, out: &mut Out) {
         match input {
             ServerInput::Work(work) => {
-                if !Arc::ptr_eq(&self.work.prev_hash, &work.prev_hash) {
+                let is_new = !Arc::ptr_eq(&self.work.prev_hash, &work.prev_hash);
+                if is_new {
                     self.tip_since = Some(now.instant);
                 }
                 self.apply(&work, out);
+                if is_new {
+                    self.tip_changed(now);
+                }
             }
             ServerInput::Recorded(number) => {
                 let is_open = |id| self.channels.contains_key(&id);
                 self.acknowledgements.recorded(number, is_open, out);
             }
             ServerInput::Space(space) => self.move_to(space, out),
+            ServerInput::TokenSpent { id, is_first } => self.token_spent(now, id, is_first, out),
         }
     }
 
     fn deadline(&self) -> Option<Instant> {
-        let dues = [self.acknowledgements.due, self.vardiff_due, self.idle_due()];
+        let dues = [
+            self.acknowledgements.due,
+            self.vardiff_due,
+            self.custom.due,
+            self.idle_due(),
+        ];
         dues.into_iter().flatten().min()
     }
 
@@ -299,6 +316,9 @@ impl Core for MiningServer {
             for (id, channel) in &mut self.channels {
                 acknowledgements.complete(*id, &mut channel.batch, out);
             }
+        }
+        if self.custom.due.is_some_and(|due| due <= now.instant) {
+            self.end_jobs_off_tip(now);
         }
         self.watch_silence(now, out);
         self.close_if_idle(now, out);
@@ -316,16 +336,6 @@ impl Policy {
             .map(|target| target.min(max_target))
             .ok_or(error_code::INVALID_NOMINAL_HASHRATE)
     }
-}
-
-fn refuse_custom_job(request: &SetCustomMiningJob<'_>, out: &mut Out) {
-    out.send(MiningOwned::SetCustomMiningJobError(
-        SetCustomMiningJobErrorOwned {
-            channel_id: request.channel_id,
-            request_id: request.request_id,
-            error_code: text(error_code::JD_NOT_SUPPORTED),
-        },
-    ));
 }
 
 #[cfg(test)]

@@ -11,8 +11,11 @@ use crate::target::Target;
 /// Future templates kept until one of them is activated; the oldest goes first.
 const MAX_FUTURES: usize = 16;
 
+/// Earlier tips that are remembered.
+const MAX_PAST: usize = 32;
+
 /// The start of a witness commitment output's script (BIP-0141).
-const COMMITMENT: [u8; 6] = [0x6a, 0x24, 0xaa, 0x21, 0xa9, 0xed];
+pub(crate) const COMMITMENT: [u8; 6] = [0x6a, 0x24, 0xaa, 0x21, 0xa9, 0xed];
 
 /// A template as its provider sent it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,22 +84,27 @@ impl Template {
 
     /// The height of the block, as the BIP-0034 push says it.
     pub fn height(&self) -> Option<u64> {
-        let (&first, rest) = self.coinbase_prefix.split_first()?;
-        match first {
-            0x51..=0x60 => Some(u64::from(first - 0x50)),
-            len @ 1..=8 => rest.get(..usize::from(len)).map(|bytes| {
-                bytes
-                    .iter()
-                    .rev()
-                    .fold(0, |height, byte| height << 8 | u64::from(*byte))
-            }),
-            _ => None,
-        }
+        height(&self.coinbase_prefix)
     }
 
     /// Whether two are the same template, however they were received.
     pub fn is(&self, other: &Self) -> bool {
         (self.session, self.id) == (other.session, other.id)
+    }
+}
+
+/// The block height that a coinbase's scriptSig begins with (BIP-0034).
+pub fn height(script_sig: &[u8]) -> Option<u64> {
+    let (&first, rest) = script_sig.split_first()?;
+    match first {
+        0x51..=0x60 => Some(u64::from(first - 0x50)),
+        len @ 1..=8 => rest.get(..usize::from(len)).map(|bytes| {
+            bytes
+                .iter()
+                .rev()
+                .fold(0, |height, byte| height << 8 | u64::from(*byte))
+        }),
+        _ => None,
     }
 }
 
@@ -122,6 +130,8 @@ pub struct Work {
     pub template: Arc<Template>,
     /// Templates for a tip that is not there yet.
     pub futures: Vec<Arc<Template>>,
+    /// Tips before this one, the newest last; in header order.
+    pub past: Arc<[[u8; 32]]>,
 }
 
 /// A message of the template provider that makes no sense; it changes nothing.
@@ -142,6 +152,7 @@ pub struct WorkTracker {
     session: u64,
     futures: Vec<Arc<Template>>,
     active: Option<(Arc<PrevHash>, Arc<Template>)>,
+    past: Arc<[[u8; 32]]>,
 }
 
 impl WorkTracker {
@@ -152,6 +163,7 @@ impl WorkTracker {
             session: 0,
             futures: Vec::new(),
             active: None,
+            past: Arc::default(),
         }
     }
 
@@ -208,8 +220,20 @@ impl WorkTracker {
             target: Target::from_le_bytes(*message.target.as_array()),
         };
         self.futures.clear();
-        self.active = Some((Arc::new(prev_hash), template));
+        if let Some((before, _)) = self.active.replace((Arc::new(prev_hash), template)) {
+            self.leave(before.prev_hash);
+        }
         Ok(())
+    }
+
+    /// A tip is one no longer, unless it was only told again.
+    fn leave(&mut self, before: [u8; 32]) {
+        let tip = self.active.as_ref().map(|(tip, _)| tip.prev_hash);
+        let mut past: Vec<_> = self.past.iter().copied().chain([before]).collect();
+        // A chain that is reorganised may come back to one.
+        past.retain(|hash| Some(*hash) != tip);
+        let excess = past.len().saturating_sub(MAX_PAST);
+        self.past = past.drain(excess..).collect();
     }
 
     /// What there is to mine on; `None` before the first SetNewPrevHash.
@@ -219,6 +243,7 @@ impl WorkTracker {
             prev_hash: Arc::clone(prev_hash),
             template: Arc::clone(template),
             futures: self.futures.clone(),
+            past: Arc::clone(&self.past),
         })
     }
 }

@@ -148,3 +148,18 @@ fn an_incomplete_node_section_is_a_problem() {
         ["node.rpc_user: missing", "node.rpc_password: missing"]
     );
 }
+
+#[test]
+fn custom_jobs_are_taken_with_a_secret_only_and_it_is_never_shown() {
+    // POOL-75
+    assert!(read(&good()).unwrap().policy.job_declaration.is_none());
+    let with = |secret: &str| format!("{}[job_declaration]\nsecret = \"{secret}\"\n", good());
+    let secret = "5a".repeat(32);
+    let policy = read(&with(&secret)).unwrap().policy;
+    assert!(policy.job_declaration.is_some());
+    assert!(!format!("{policy:?}").contains(&secret));
+    let short = &secret[..62];
+    check(&with(short), "job_declaration.secret", "64 hexadecimal");
+    let problems = read(&with(short)).unwrap_err().to_string();
+    assert!(!problems.contains(short));
+}

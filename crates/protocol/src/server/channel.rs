@@ -9,8 +9,8 @@ use crate::vardiff::Vardiff;
 use crate::work::PrevHash;
 
 use super::acknowledgement::Batch;
+use super::draft::Draft;
 use super::extranonce::Extranonce;
-use super::group::Draft;
 use super::job::{ChannelJob, JobState};
 use super::verdict::{Share, Verdict};
 use super::worker::Workers;
@@ -126,6 +126,29 @@ impl Channel {
         let state = self.activation(prev_hash, min_ntime);
         self.push_active(id, draft, state);
         min_ntime
+    }
+
+    /// A job that the client chose, mined at once. Those for another tip end with it.
+    pub(super) fn add_custom(&mut self, id: u32, draft: &Draft, prev_hash: &Arc<PrevHash>) {
+        if self.tip != Some(prev_hash.prev_hash) {
+            self.end_jobs();
+            // What was found stays found for ever: the client may come back to the tip it left.
+            self.tip = Some(prev_hash.prev_hash);
+        }
+        let state = self.activation(prev_hash, prev_hash.header_timestamp);
+        self.push_active(id, draft, state);
+    }
+
+    /// No job is valid any more.
+    pub(super) fn end_jobs(&mut self) {
+        for job in std::mem::take(&mut self.jobs) {
+            self.remember_stale(job.id);
+        }
+    }
+
+    /// The tip its jobs are for, if it has any.
+    pub(super) fn mined_tip(&self) -> Option<[u8; 32]> {
+        self.tip.filter(|_| !self.jobs.is_empty())
     }
 
     fn push_active(&mut self, id: u32, draft: &Draft, state: JobState) {

@@ -15,8 +15,10 @@ impl MiningServer {
     /// Begins to watch a channel whose client declared `hash_rate`.
     pub(super) fn watch(&mut self, now: Now, channel: &mut Channel, hash_rate: f32) {
         channel.declared = hash_rate;
-        // Without jobs of ours its silence means nothing.
-        if !self.policy.vardiff || self.has(setup::REQUIRES_WORK_SELECTION) {
+        // The silence of a channel without a job means nothing; it gets its first one at once,
+        // unless it selects its own.
+        let is_idle = self.has(setup::REQUIRES_WORK_SELECTION) && channel.mined_tip().is_none();
+        if !self.policy.vardiff || is_idle {
             return;
         }
         let cost = channel.target.hashes();
@@ -130,6 +132,6 @@ fn send_target(channel_id: u32, target: Target, out: &mut Out) {
     }));
 }
 
-fn earlier(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
+pub(super) fn earlier(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
     [a, b].into_iter().flatten().min()
 }

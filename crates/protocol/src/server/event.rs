@@ -3,7 +3,7 @@
 use super::channel::ChannelKind;
 use super::extranonce::ExtranonceSpace;
 use super::limits::Limit;
-use super::verdict::{Accepted, Solution};
+use super::verdict::{Accepted, CustomBlock, Solution};
 use super::worker::Worker;
 use crate::error_code::ErrorCode;
 use crate::payout::Payout;
@@ -21,6 +21,13 @@ pub enum ServerInput {
     /// The connection's extranonces are others from now on, of the same lengths; otherwise it has
     /// to be closed.
     Space(ExtranonceSpace),
+    /// The answer to [`ServerEvent::TokenShown`].
+    TokenSpent {
+        /// The token's.
+        id: [u8; 16],
+        /// Whether nobody has shown it before, on whatever connection.
+        is_first: bool,
+    },
 }
 
 /// What happens on a connection.
@@ -90,6 +97,43 @@ pub enum ServerEvent {
         user_identity: String,
         /// The block.
         solution: Solution,
+    },
+    /// A share is a block of a custom job. Its client submits it; nobody else has its transactions.
+    CustomBlock {
+        /// The channel.
+        channel_id: u32,
+        /// The job on that channel.
+        job_id: u32,
+        /// Whom the channel is for.
+        user_identity: String,
+        /// The block.
+        block: CustomBlock,
+    },
+    /// A job token was shown and is good, unless it was used before, on whatever connection. To be
+    /// answered by [`ServerInput::TokenSpent`]; until then its job waits.
+    TokenShown {
+        /// The token's.
+        id: [u8; 16],
+        /// Unix seconds; nobody takes the token from then on.
+        expires: u64,
+    },
+    /// A custom job was accepted.
+    CustomJobSet {
+        /// A channel, or a group for all its channels.
+        channel_id: u32,
+        /// Its id there.
+        job_id: u32,
+        /// What it is on, in header order.
+        prev_hash: [u8; 32],
+        /// Of its block, if its coinbase says it.
+        height: Option<u64>,
+    },
+    /// A custom job was refused.
+    CustomJobRefused {
+        /// What the client called the channel.
+        channel_id: u32,
+        /// Why.
+        code: ErrorCode,
     },
     /// The client reached a limit.
     Limited(Limit),

@@ -7,7 +7,7 @@ use stratum_core::binary_sv2::{Sv2OptionOwned, U256Owned};
 use stratum_core::mining_sv2::{NewMiningJobOwned, SetNewPrevHashOwned};
 
 use super::channel::{Channel, ChannelKind};
-use super::group::Draft;
+use super::draft::{Basis, Draft};
 use super::{MiningServer, Out};
 use crate::core::Now;
 use crate::message::MiningOwned;
@@ -135,7 +135,7 @@ impl MiningServer {
             .map(|channel| channel.group_id);
         let group = group.and_then(|id| self.groups.get_mut(&id));
         Draft {
-            template: Arc::clone(template),
+            basis: Basis::Template(Arc::clone(template)),
             coinbase: match group {
                 Some(group) => group.coinbase(template),
                 None => Arc::clone(&template.coinbase),
@@ -238,7 +238,7 @@ impl MiningServer {
     }
 
     /// Never used twice on a connection, so group, channel and custom jobs cannot be confused.
-    fn next_job_id(&mut self) -> u32 {
+    pub(super) fn next_job_id(&mut self) -> u32 {
         let id = self.next_job_id;
         self.next_job_id += 1;
         id
@@ -266,7 +266,7 @@ fn send_standard_job(
         channel_id: channel.id,
         job_id,
         min_ntime: Sv2OptionOwned::new(min_ntime),
-        version: draft.template.version,
+        version: draft.version(),
         merkle_root: U256Owned::from(draft.merkle_root(channel.extranonce_prefix.as_bytes())),
     }));
 }
@@ -280,7 +280,6 @@ pub(super) fn send_extended_job(
     draft: &Draft,
     out: &mut Out,
 ) {
-    let Draft { template, coinbase } = draft;
     out.send_with(NEW_EXTENDED_MINING_JOB, true, |payload| {
         payload.extend_from_slice(&channel_id.to_le_bytes());
         payload.extend_from_slice(&job_id.to_le_bytes());
@@ -291,14 +290,14 @@ pub(super) fn send_extended_job(
                 payload.extend_from_slice(&ntime.to_le_bytes());
             }
         }
-        payload.extend_from_slice(&template.version.to_le_bytes());
+        payload.extend_from_slice(&draft.version().to_le_bytes());
         // Rolling is always allowed, so that clients that require it need no special case.
         payload.push(1);
-        payload.push(template.merkle_path.len() as u8);
-        for node in &template.merkle_path {
+        payload.push(draft.merkle_path().len() as u8);
+        for node in draft.merkle_path() {
             payload.extend_from_slice(node);
         }
-        for part in [&coinbase.prefix, &coinbase.suffix] {
+        for part in [&draft.coinbase.prefix, &draft.coinbase.suffix] {
             payload.extend_from_slice(&(part.len() as u16).to_le_bytes());
             payload.extend_from_slice(part);
         }

@@ -2,31 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::coinbase::{Coinbase, CoinbaseHasher, merkle_root};
+use crate::coinbase::Coinbase;
 use crate::payout::Payout;
 use crate::work::{Template, Work};
-
-/// A template with the coinbase of one payout: what a job is made of.
-#[derive(Debug, Clone)]
-pub(super) struct Draft {
-    pub(super) template: Arc<Template>,
-    pub(super) coinbase: Arc<Coinbase>,
-}
-
-impl Draft {
-    /// For extranonces that begin with `prefix`.
-    pub(super) fn hasher(&self, prefix: &[u8]) -> CoinbaseHasher {
-        CoinbaseHasher::new(Arc::clone(&self.coinbase), prefix)
-    }
-
-    /// With that extranonce.
-    pub(super) fn merkle_root(&self, extranonce: &[u8]) -> [u8; 32] {
-        merkle_root(
-            self.hasher(extranonce).txid(&[]),
-            &self.template.merkle_path,
-        )
-    }
-}
 
 /// The channels of a connection whose blocks pay the same.
 #[derive(Debug, Default)]

@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use super::channel::{ChannelKind, VERSION_ROLLING_MASK};
+use super::draft::Draft;
 use super::extranonce::Extranonce;
-use super::group::Draft;
-use super::verdict::{Accepted, JobSource, Share, Solution, Verdict};
-use crate::coinbase::{CoinbaseHasher, Header, merkle_root};
+use super::verdict::{Accepted, Block, CustomBlock, JobSource, Share, Solution, Verdict};
+use crate::coinbase::{CoinbaseHasher, Header, merkle_root, sha256d};
 use crate::error_code::{self, ErrorCode};
 use crate::target::Target;
 use crate::work::PrevHash;
 
 /// How far a block's time may lie ahead of the clock (consensus rule, SV2 5.1).
-const MAX_FUTURE_NTIME: u64 = 7200;
+pub(super) const MAX_FUTURE_NTIME: u64 = 7200;
 
 /// A job as one channel mines it.
 #[derive(Debug)]
@@ -92,8 +92,7 @@ impl ChannelJob {
         else {
             return Err(error_code::INVALID_JOB_ID);
         };
-        let template = &self.draft.template;
-        if (share.version ^ template.version) & !VERSION_ROLLING_MASK != 0 {
+        if (share.version ^ self.draft.version()) & !VERSION_ROLLING_MASK != 0 {
             return Err(error_code::INVALID_NON_ROLLABLE_VERSION_BIT);
         }
         // On regtest many blocks within a second push the chain's time ahead of the clock (T-26).
@@ -101,21 +100,7 @@ impl ChannelJob {
         if share.ntime < *min_ntime || u64::from(share.ntime) > latest {
             return Err(error_code::INVALID_SHARE);
         }
-        let root = match &self.hashing {
-            Hashing::Root(root) => *root,
-            Hashing::Coinbase(hasher) => {
-                merkle_root(hasher.txid(share.extranonce), &template.merkle_path)
-            }
-        };
-        let hash = Header {
-            version: share.version,
-            prev_hash: &prev_hash.prev_hash,
-            merkle_root: &root,
-            ntime: share.ntime,
-            n_bits: prev_hash.n_bits,
-            nonce: share.nonce,
-        }
-        .hash();
+        let hash = sha256d(&self.header(share, prev_hash));
         let reached = Target::from_le_bytes(hash);
         let (is_share, is_block) = (reached <= *target, reached <= prev_hash.target);
         if !is_share && !is_block {
@@ -128,6 +113,24 @@ impl ChannelJob {
         })
     }
 
+    fn header(&self, share: Share<'_>, prev_hash: &PrevHash) -> [u8; 80] {
+        let root = match &self.hashing {
+            Hashing::Root(root) => *root,
+            Hashing::Coinbase(hasher) => {
+                merkle_root(hasher.txid(share.extranonce), self.draft.merkle_path())
+            }
+        };
+        let header = Header {
+            version: share.version,
+            prev_hash: &prev_hash.prev_hash,
+            merkle_root: &root,
+            ntime: share.ntime,
+            n_bits: prev_hash.n_bits,
+            nonce: share.nonce,
+        };
+        header.to_bytes()
+    }
+
     /// What follows from a hash that no earlier share had.
     pub(super) fn verdict(&self, share: Share<'_>, reached: Reached) -> Verdict {
         let Reached {
@@ -135,33 +138,47 @@ impl ChannelJob {
             share: worth,
             is_block,
         } = reached;
-        let Draft { template, coinbase } = &self.draft;
         let accepted = worth.map(|hashes| Accepted {
             hash,
             hashes,
             is_block,
-            source: JobSource::Template {
-                session: template.session,
-                id: template.id,
-            },
+            source: self.draft.source(),
             nonce: share.nonce,
             ntime: share.ntime,
             version: share.version,
             extranonce: self.extranonce_prefix.with(share.extranonce),
         });
-        let block = is_block.then(|| Solution {
-            session: template.session,
-            template_id: template.id,
-            version: share.version,
-            ntime: share.ntime,
-            nonce: share.nonce,
-            coinbase: coinbase.full(&[self.extranonce_prefix.as_bytes(), share.extranonce]),
-            hash,
-            height: template.height(),
-        });
         Verdict {
             share: accepted.ok_or(error_code::DIFFICULTY_TOO_LOW),
-            block,
+            block: is_block.then(|| self.block(share, hash)).flatten(),
         }
+    }
+
+    /// `None` for a job that is not mined, which has no shares.
+    fn block(&self, share: Share<'_>, hash: [u8; 32]) -> Option<Block> {
+        let JobState::Active { prev_hash, .. } = &self.state else {
+            return None;
+        };
+        let extranonce = [self.extranonce_prefix.as_bytes(), share.extranonce];
+        let coinbase = self.draft.coinbase.full(&extranonce);
+        let height = self.draft.height();
+        Some(match self.draft.source() {
+            JobSource::Template { session, id } => Block::Ours(Solution {
+                session,
+                template_id: id,
+                version: share.version,
+                ntime: share.ntime,
+                nonce: share.nonce,
+                coinbase,
+                hash,
+                height,
+            }),
+            JobSource::Custom => Block::Custom(CustomBlock {
+                header: self.header(share, prev_hash),
+                coinbase,
+                hash,
+                height,
+            }),
+        })
     }
 }

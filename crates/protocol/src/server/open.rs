@@ -177,7 +177,7 @@ impl MiningServer {
         });
     }
 
-    fn payout(&self, channel: &Channel) -> Payout {
+    pub(super) fn payout(&self, channel: &Channel) -> Payout {
         let group = self.groups.get(&channel.group_id);
         group.map_or(Payout::Pool, |group| group.payout.clone())
     }

@@ -5,7 +5,7 @@ use stratum_core::mining_sv2::{
 };
 
 use super::channel::ChannelKind;
-use super::verdict::{Share, Verdict};
+use super::verdict::{Block, Share, Verdict};
 use super::worker::Worker;
 use super::{MiningServer, Out, ServerEvent};
 use crate::core::Now;
@@ -38,12 +38,21 @@ impl MiningServer {
             out.close("more shares on one tip than can be told apart");
         }
         let is_block = block.is_some();
-        if let Some(solution) = block {
-            out.event(ServerEvent::Block {
-                channel_id,
-                job_id: share.job_id,
-                user_identity: channel.user_identity.clone(),
-                solution,
+        if let Some(block) = block {
+            let (job_id, user_identity) = (share.job_id, channel.user_identity.clone());
+            out.event(match block {
+                Block::Ours(solution) => ServerEvent::Block {
+                    channel_id,
+                    job_id,
+                    user_identity,
+                    solution,
+                },
+                Block::Custom(block) => ServerEvent::CustomBlock {
+                    channel_id,
+                    job_id,
+                    user_identity,
+                    block,
+                },
             });
         }
         // A block is a block whatever hangs on its message; the share is not (SV2 3.4.3).

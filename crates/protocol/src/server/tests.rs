@@ -2,6 +2,7 @@
 //! hold them; this file holds the miner they are played with.
 
 mod acknowledgement;
+mod custom;
 mod difficulty;
 mod extension;
 mod extranonce;

@@ -28,6 +28,8 @@ pub enum JobSource {
         /// The provider's id.
         id: u64,
     },
+    /// The client (SV2 5.3.18).
+    Custom,
 }
 
 /// A share that was accepted. It has all that a relay needs to submit it further up.
@@ -73,11 +75,33 @@ pub struct Solution {
     pub height: Option<u64>,
 }
 
+/// A share of a custom job that is a block.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CustomBlock {
+    /// The whole header.
+    pub header: [u8; 80],
+    /// The whole coinbase transaction, with its witness.
+    pub coinbase: Vec<u8>,
+    /// The block hash, in header order.
+    pub hash: [u8; 32],
+    /// Height of the block, if the coinbase says it.
+    pub height: Option<u64>,
+}
+
+/// A share that is a block, by who knows its transactions.
+#[derive(Debug)]
+pub enum Block {
+    /// Our template provider.
+    Ours(Solution),
+    /// The client.
+    Custom(CustomBlock),
+}
+
 /// What a share turned out to be. A block may well miss the channel's target: on regtest most do.
 #[derive(Debug)]
 pub struct Verdict {
     /// For the miner.
     pub share: Result<Accepted, ErrorCode>,
     /// For the node.
-    pub block: Option<Solution>,
+    pub block: Option<Block>,
 }

@@ -1,6 +1,6 @@
 use bitcoin::consensus::deserialize;
 
-use super::super::group::Draft;
+use super::super::draft::{Basis, Draft};
 use super::*;
 
 /// Channel, job and kind of each message: `J` standard, `E` extended job, lower case if for a
@@ -182,7 +182,7 @@ fn our_own_encoding_of_a_job_is_the_codec_s() {
         let mut out = Outbox::<ServerEvent>::default();
         let draft = Draft {
             coinbase: Arc::clone(&template.coinbase),
-            template: Arc::new(template.clone()),
+            basis: Basis::Template(Arc::new(template.clone())),
         };
         super::super::fanout::send_extended_job(8, 9, min_ntime, &draft, &mut out);
         let bytes = out.frames().clone();

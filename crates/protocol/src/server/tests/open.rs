@@ -182,31 +182,3 @@ fn a_user_of_any_bytes_is_taken() {
     };
     Opened::read(&miner.send(MiningOwned::OpenStandardMiningChannel(open.into_owned())));
 }
-
-#[test]
-fn a_custom_job_is_refused_with_its_ids() {
-    // POOL-75, 77
-    use stratum_core::binary_sv2::{B064K, B0255, Seq0255};
-    let mut miner = Miner::new(0);
-    let request = SetCustomMiningJob {
-        channel_id: 4,
-        request_id: 77,
-        token: B0255::new(&[1]).unwrap(),
-        version: 0,
-        prev_hash: U256::from(&[0; 32]),
-        min_ntime: 0,
-        nbits: 0,
-        coinbase_tx_version: 2,
-        coinbase_prefix: B0255::new(&[]).unwrap(),
-        coinbase_tx_input_n_sequence: 0,
-        coinbase_tx_outputs: B064K::new(&[]).unwrap(),
-        coinbase_tx_locktime: 0,
-        merkle_path: Seq0255::new(vec![]).unwrap(),
-    };
-    let answer = miner.send(MiningOwned::SetCustomMiningJob(request.into_owned()));
-    let [MiningOwned::SetCustomMiningJobError(error)] = &answer[..] else {
-        panic!("{answer:?}");
-    };
-    assert_eq!((error.channel_id, error.request_id), (4, 77));
-    assert_eq!(error.error_code.as_utf8_or_hex(), "jd-not-supported");
-}
