@@ -211,7 +211,10 @@ impl SetUp {
             self.reached.frame(error);
         }
         match answer? {
-            Answer::Accept(_, client) => Ok(Some((connection, client))),
+            Answer::Accept(_, client) => Ok(Some((
+                connection.held_to(&self.limits, self.reached),
+                client,
+            ))),
             Answer::Refuse(_, code) => {
                 info!(code, "connection refused");
                 connection.close().await;

@@ -4,24 +4,25 @@
 //! judged on different cores of the machine and no state is shared. The loop has one rule: receive
 //! one thing, step the core, empty the outbox, only then receive again.
 
+mod bounds;
+
 use std::io;
 use std::time::{Duration, Instant};
 
 use protocol::core::{Core, Outbox};
-use protocol::frame::FrameError;
+use protocol::frame::{FrameError, FrameReader};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{mpsc, watch};
+use tokio::task::yield_now;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
 use crate::wire::Connection;
 
-/// Sealed bytes a peer may leave unread before it is closed as too slow. Large enough for the
-/// whole transaction data of a full block.
-const MAX_UNREAD: usize = 16 * 1024 * 1024;
+pub(crate) use bounds::Bounds;
 
-/// How long a peer may leave sent bytes unread without reading any.
-const STALL: Duration = Duration::from_secs(15);
+/// How long a peer may take to read what it is told last.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
@@ -38,12 +39,15 @@ pub enum Ended {
     /// The network broke.
     #[error("the connection broke: {0}")]
     Io(#[from] io::Error),
-    /// The peer does not read what it is sent.
+    /// The peer reads less than it is sent.
     #[error("the peer does not read: {unread} bytes are waiting")]
     Slow {
         /// Sealed bytes not taken.
         unread: usize,
     },
+    /// The peer reads nothing.
+    #[error("the peer has read nothing for {} s", .0.as_secs())]
+    Stalled(Duration),
     /// The program stops, or the part of it that this connection serves.
     #[error("stopping")]
     Stopping,
@@ -64,8 +68,7 @@ pub trait Host<C: Core> {
 
     /// Whether the peer may say more. While it may not, nothing is read from it, so it is slowed
     /// down by its own socket; inputs, deadlines and writes go on. Asked anew after each of them:
-    /// what makes it true again comes as an input. Frames that were read already are still handed
-    /// to the core.
+    /// what makes it true again comes as an input.
     fn accepts(&self) -> bool {
         true
     }
@@ -153,10 +156,11 @@ where
     H: Host<C>,
 {
     let ended = turn(&mut connection, core, host, stop).await;
+    connection.bounds.ended(&ended);
     if matches!(ended, Ended::ByUs(_) | Ended::Stopping) {
         // What the core said last, an error message perhaps, is to arrive.
         let flush = connection.send(&[]);
-        if tokio::time::timeout(STALL, flush)
+        if tokio::time::timeout(FAREWELL, flush)
             .await
             .is_ok_and(|sent| sent.is_ok())
         {
@@ -188,10 +192,18 @@ where
             writer,
             frames,
             outgoing,
+            bounds,
         } = &mut *connection;
-        let stalled = unread_since.map(|since| since + STALL);
-        timer.set([core.deadline(), stalled].into_iter().flatten().min());
         let unread = outgoing.pending().len();
+        let closed_until = bounds.rate.closed_until(Instant::now());
+        let accepts = closed_until.is_none() && unread <= bounds.answers_first && host.accepts();
+        let is_here = match frames.has_frame() {
+            Ok(is_here) => is_here,
+            Err(error) => return error.into(),
+        };
+        let stalled = unread_since.map(|since| since + bounds.stall);
+        let dues = [core.deadline(), stalled, closed_until];
+        timer.set(dues.into_iter().flatten().min());
         // Arms only receive; the work is done in the bodies, so nothing is lost half-done. None goes
         // first: neither a peer that floods nor a role that does keeps the others out.
         tokio::select! {
@@ -205,33 +217,34 @@ where
                 }
                 Err(error) => return Ended::Io(error),
             },
-            count = reader.read(frames.space()), if host.accepts() => match count {
+            count = reader.read(frames.space()), if accepts && !is_here => match count {
                 Ok(0) => return Ended::ByPeer,
                 Ok(count) => {
                     frames.filled(count);
-                    let now = clock::now();
-                    loop {
-                        match frames.next_frame() {
-                            Ok(Some(frame)) => core.received(now, frame, &mut out),
-                            Ok(None) => break,
-                            Err(error) => return error.into(),
-                        }
-                        if out.is_closing() {
-                            break;
-                        }
+                    if let Err(error) = receive(frames, bounds, core, &mut out) {
+                        return error.into();
                     }
                 }
                 Err(error) => return Ended::Io(error),
             },
+            () = yield_now(), if accepts && is_here => {
+                if let Err(error) = receive(frames, bounds, core, &mut out) {
+                    return error.into();
+                }
+            }
             input = host.next() => match input {
                 Some(input) => core.input(clock::now(), input, &mut out),
                 None => return Ended::Stopping,
             },
             () = timer.passed() => {
-                if stalled.is_some_and(|stalled| stalled <= Instant::now()) {
-                    return Ended::Slow { unread };
+                let now = clock::now();
+                let is_due = |due: Option<Instant>| due.is_some_and(|due| due <= now.instant);
+                if is_due(stalled) {
+                    return Ended::Stalled(bounds.stall);
                 }
-                core.wake(clock::now(), &mut out);
+                if is_due(core.deadline()) {
+                    core.wake(now, &mut out);
+                }
             }
         }
         outgoing.seal(out.frames());
@@ -242,13 +255,34 @@ where
             return Ended::ByUs(reason);
         }
         let unread = outgoing.pending().len();
-        if unread > MAX_UNREAD {
+        if unread > bounds.max_unread {
             return Ended::Slow { unread };
         }
         if unread > 0 && unread_since.is_none() {
             unread_since = Some(Instant::now());
         }
     }
+}
+
+/// Hands the frames that are here to the core, but not so many that other connections wait long.
+fn receive<C: Core>(
+    frames: &mut FrameReader,
+    bounds: &mut Bounds,
+    core: &mut C,
+    out: &mut Outbox<C::Event>,
+) -> Result<(), FrameError> {
+    let now = clock::now();
+    for _ in 0..bounds::TURN {
+        if out.is_closing() || bounds.rate.closed_until(now.instant).is_some() {
+            break;
+        }
+        let Some(frame) = frames.next_frame()? else {
+            break;
+        };
+        bounds.received(now.instant);
+        core.received(now, frame, out);
+    }
+    Ok(())
 }
 
 /// One timer that is registered anew only when the deadline really changes.

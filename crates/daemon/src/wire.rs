@@ -12,7 +12,9 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
+use crate::accept::{Limits, Reached};
 use crate::clock;
+use crate::drive::Bounds;
 
 /// How long a closing side waits for the other to read what was sent last.
 const LINGER: Duration = Duration::from_secs(1);
@@ -27,6 +29,7 @@ pub struct Connection<R, W> {
     pub(crate) writer: W,
     pub(crate) frames: FrameReader,
     pub(crate) outgoing: Outgoing,
+    pub(crate) bounds: Bounds,
 }
 
 /// Why a handshake or a single read failed.
@@ -97,6 +100,15 @@ where
                 sealed: Vec::new(),
                 written: 0,
             },
+            bounds: Bounds::of_server(),
+        }
+    }
+
+    /// Holds the client at the other end to `limits`, and counts in `reached`.
+    pub(crate) fn held_to(self, limits: &Limits, reached: Reached) -> Self {
+        Self {
+            bounds: Bounds::of_client(limits, reached),
+            ..self
         }
     }
 

@@ -103,8 +103,6 @@ fn read_policy(reader: &mut Reader, network: Network, limits: Limits) -> Policy 
         network: Some(network),
         extensions: read_extensions(reader),
         idle: limits.idle,
-        max_messages_per_second: reader
-            .or("max_messages_per_second", defaults.max_messages_per_second),
         max_channels: reader.or("max_channels", defaults.max_channels),
         max_jobs: reader.or("max_jobs", defaults.max_jobs).max(1),
         ..defaults

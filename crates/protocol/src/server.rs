@@ -47,7 +47,6 @@ use channel::Channel;
 use custom::CustomWork;
 use fanout::Announced;
 use group::Group;
-use limits::Activity;
 use shares::{Submission, WorkerName};
 
 pub use acknowledgement::Acknowledge;
@@ -102,9 +101,6 @@ pub struct Policy {
     pub extensions: Extensions,
     /// A connection without channels is closed after this time without a message.
     pub idle: Duration,
-    /// Messages per second, on average over ten seconds, above which a connection is closed; 0 for
-    /// no limit.
-    pub max_messages_per_second: u32,
 }
 
 impl Default for Policy {
@@ -121,7 +117,6 @@ impl Default for Policy {
             network: Some(Network::Regtest),
             extensions: Extensions::default(),
             idle: Duration::from_secs(300),
-            max_messages_per_second: 10_000,
         }
     }
 }
@@ -148,7 +143,8 @@ pub struct MiningServer {
     vardiff_due: Option<Instant>,
     /// When the tip was first worked on, or earlier.
     tip_since: Option<Instant>,
-    activity: Activity,
+    /// When the client last said something.
+    heard: Option<Instant>,
     granted: Granted,
     custom: CustomWork,
 }
@@ -172,7 +168,7 @@ impl MiningServer {
             announced: Vec::new(),
             vardiff_due: None,
             tip_since: None,
-            activity: Activity::default(),
+            heard: None,
             granted: Granted::default(),
             custom: CustomWork::default(),
         }
@@ -249,9 +245,7 @@ impl Core for MiningServer {
 
     fn received(&mut self, now: Now, frame: Frame<'_>, out: &mut Out) {
         self.tip_since.get_or_insert(now.instant);
-        if !self.admit(now, out) {
-            return;
-        }
+        self.heard = Some(now.instant);
         if frame.header.extension == extension::NEGOTIATION {
             return self.negotiate(frame, out);
         }

@@ -31,6 +31,13 @@ pub struct Limits {
     pub idle: Duration,
     /// Payload bytes a client's frame may announce.
     pub max_payload: usize,
+    /// Messages a second from one client, on average; a second's worth may come at once. While
+    /// there were more nothing is read. 0 for no limit.
+    pub max_messages_per_second: u32,
+    /// Sealed bytes a client may leave unread.
+    pub max_unread: usize,
+    /// How long a client may leave sent bytes unread without reading any.
+    pub stall: Duration,
 }
 
 impl Default for Limits {
@@ -43,6 +50,10 @@ impl Default for Limits {
             setup: Duration::from_secs(10),
             idle: Duration::from_secs(300),
             max_payload: 1 << 20,
+            max_messages_per_second: 10_000,
+            // Room for the whole transaction data of a full block.
+            max_unread: 16 << 20,
+            stall: Duration::from_secs(15),
         }
     }
 }
@@ -51,6 +62,8 @@ impl Default for Limits {
 const CONNECTIONS: RangeInclusive<u32> = 1..=1 << 24;
 /// Room for a SetupConnection with texts as long as can be, and no more than a header can announce.
 const PAYLOAD: RangeInclusive<usize> = 13 + 5 * 256..=MAX_PAYLOAD;
+/// A burst of answers, and less than would hurt anybody.
+const UNREAD: RangeInclusive<usize> = 1 << 16..=1 << 30;
 /// Seconds; a day stands for no limit.
 const TIMEOUT: RangeInclusive<u64> = 1..=86_400;
 
@@ -73,6 +86,10 @@ impl Limits {
             setup: seconds(reader, "setup_timeout_sec", defaults.setup),
             idle: seconds(reader, "idle_timeout_sec", defaults.idle),
             max_payload: reader.within("max_frame_bytes", defaults.max_payload, PAYLOAD),
+            max_messages_per_second: reader
+                .or("max_messages_per_second", defaults.max_messages_per_second),
+            max_unread: reader.within("max_unread_bytes", defaults.max_unread, UNREAD),
+            stall: seconds(reader, "unread_timeout_sec", defaults.stall),
         }
     }
 }
@@ -94,8 +111,12 @@ pub enum Limit {
     FrameSize,
     /// [`Limits::idle`].
     Idle,
-    /// Messages per second.
+    /// [`Limits::max_messages_per_second`]: nothing was read for a moment.
     Messages,
+    /// [`Limits::max_unread`].
+    UnreadBytes,
+    /// [`Limits::stall`].
+    UnreadTime,
     /// Channels of a connection: one more was refused.
     Channels,
     /// Time to negotiate an extension that is required.
@@ -103,7 +124,7 @@ pub enum Limit {
 }
 
 impl Limit {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 12] = [
         Self::Connections,
         Self::ConnectionsPerAddress,
         Self::Handshakes,
@@ -112,6 +133,8 @@ impl Limit {
         Self::FrameSize,
         Self::Idle,
         Self::Messages,
+        Self::UnreadBytes,
+        Self::UnreadTime,
         Self::Channels,
         Self::Extension,
     ];
@@ -126,6 +149,8 @@ impl Limit {
             Self::FrameSize => "frame_size",
             Self::Idle => "idle",
             Self::Messages => "messages",
+            Self::UnreadBytes => "unread_bytes",
+            Self::UnreadTime => "unread_time",
             Self::Channels => "channels",
             Self::Extension => "extension",
         }
@@ -136,7 +161,6 @@ impl From<server::Limit> for Limit {
     fn from(limit: server::Limit) -> Self {
         match limit {
             server::Limit::Idle => Self::Idle,
-            server::Limit::Messages => Self::Messages,
             server::Limit::Channels => Self::Channels,
             server::Limit::Extension => Self::Extension,
         }

@@ -1,6 +1,9 @@
+mod hostile;
+
 use std::sync::{Arc, Mutex};
 
-use protocol::frame::FrameHeader;
+use protocol::core::{Core, Now, Outbox};
+use protocol::frame::{Frame, FrameHeader};
 use protocol::keys::AuthorityKey;
 use protocol::message::common::Protocol;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -10,12 +13,41 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::clock;
 use crate::dial::{DialError, HostPort, Upstream};
+use crate::drive::{Joined, NoInputs, drive};
 
 const OFFER: Offer = Offer {
     protocol: Protocol::MiningProtocol,
     supported_flags: 1,
     success_flags: |_| 0,
 };
+
+/// Says what it hears.
+struct Parrot;
+
+impl Core for Parrot {
+    type Input = std::convert::Infallible;
+    type Event = ();
+
+    fn received(&mut self, _now: Now, frame: Frame<'_>, out: &mut Outbox<()>) {
+        let Frame { header, payload } = frame;
+        out.send_encoded(&[&header.to_bytes()[..], payload].concat());
+    }
+
+    fn input(&mut self, _now: Now, input: Self::Input, _out: &mut Outbox<()>) {
+        match input {}
+    }
+}
+
+/// A plaintext frame of an unknown type.
+fn plain(payload: &[u8]) -> Vec<u8> {
+    let header = FrameHeader {
+        extension: 0,
+        channel_msg: false,
+        msg_type: 0x7f,
+        len: payload.len(),
+    };
+    [&header.to_bytes()[..], payload].concat()
+}
 
 struct Running {
     upstream: Upstream,
@@ -49,7 +81,7 @@ async fn rest_of(stream: &mut TcpStream) -> Vec<u8> {
     bytes
 }
 
-/// A server on a free port of the loopback interface that keeps each client until it leaves.
+/// A server on a free port of the loopback interface that echoes what its clients say.
 async fn running(limits: Limits) -> Running {
     let authority = AuthorityKey::generate(&mut rand::thread_rng());
     let listen = Listen {
@@ -63,16 +95,22 @@ async fn running(limits: Limits) -> Running {
     let shutdown = Shutdown::default();
     let slots = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&slots);
-    let serve = move |mut connection: TcpConnection, peer: Peer| {
+    let stop = shutdown.stop().clone();
+    let serve = move |connection: TcpConnection, peer: Peer| {
         seen.lock().unwrap().push(peer.slot.number());
+        let stop = stop.clone();
         async move {
-            let _ = connection.receive().await;
+            let mut host = Joined {
+                inputs: NoInputs,
+                on_event: |()| {},
+            };
+            drive(connection, &mut Parrot, &mut host, &stop).await;
             drop(peer);
         }
     };
     shutdown.spawn(server.run(shutdown.clone(), serve));
     let upstream = Upstream {
-        max_payload: 1000,
+        max_payload: 1 << 20,
         ..Upstream::new(
             HostPort::from(address),
             authority.public(),
@@ -221,17 +259,17 @@ async fn a_frame_over_the_limit_closes_the_connection_at_its_header() {
     };
     let run = running(limits).await;
     let mut connection = run.shaken().await;
-    let payload = [0; 2001];
-    let header = FrameHeader {
-        extension: 0,
-        channel_msg: false,
-        msg_type: 0,
-        len: payload.len(),
-    };
-    let frame = [&header.to_bytes()[..], &payload].concat();
-    connection.send(&frame).await.unwrap();
+    connection.send(&plain(&[0; 2001])).await.unwrap();
     assert!(connection.receive().await.is_err());
     assert_eq!(run.reached.times(Limit::FrameSize), 1);
+
+    // Once it is set up it may still send no more.
+    let (mut connection, _) = run.upstream.connect().await.unwrap();
+    connection.send(&plain(&[0; 2000])).await.unwrap();
+    assert!(connection.receive().await.is_ok());
+    connection.send(&plain(&[0; 2001])).await.unwrap();
+    assert!(connection.receive().await.is_err());
+    assert_eq!(run.reached.times(Limit::FrameSize), 2);
     run.shutdown.finish().await;
 }
 

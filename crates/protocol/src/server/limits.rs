@@ -5,8 +5,6 @@ use std::time::{Duration, Instant};
 use super::{MiningServer, Out, ServerEvent};
 use crate::core::Now;
 
-/// Seconds of messages that may come at once.
-const BURST: f64 = 10.0;
 /// How long a client has to negotiate what it must.
 const NEGOTIATION: Duration = Duration::from_secs(10);
 
@@ -15,56 +13,22 @@ const NEGOTIATION: Duration = Duration::from_secs(10);
 pub enum Limit {
     /// No channel and no message for too long.
     Idle,
-    /// Too many messages.
-    Messages,
     /// Too many channels: the next one is refused, and the connection goes on.
     Channels,
     /// An extension it must negotiate was not.
     Extension,
 }
 
-/// When the client spoke, and how much more it may say.
-#[derive(Debug, Default)]
-pub(super) struct Activity {
-    last: Option<Instant>,
-    /// Messages it has said too soon; flows off with time.
-    backlog: f64,
-}
-
 impl MiningServer {
     /// The connection was set up. Without this call it is idle from its first message on only.
     pub fn connected(&mut self, now: Now) {
-        self.activity.last = Some(now.instant);
-    }
-
-    /// A message arrived. Whether it may be looked at; otherwise the connection is closing.
-    pub(super) fn admit(&mut self, now: Now, out: &mut Out) -> bool {
-        let last = self.activity.last.replace(now.instant);
-        let limit = f64::from(self.policy.max_messages_per_second);
-        if limit == 0.0 {
-            return true;
-        }
-        let passed = last.map_or(0.0, |last| {
-            now.instant.saturating_duration_since(last).as_secs_f64()
-        });
-        let activity = &mut self.activity;
-        activity.backlog = (activity.backlog - passed * limit).max(0.0) + 1.0;
-        if activity.backlog <= limit * BURST {
-            return true;
-        }
-        let limit = self.policy.max_messages_per_second;
-        self.exceeded(
-            Limit::Messages,
-            &format!("more than {limit} messages a second"),
-            out,
-        );
-        false
+        self.heard = Some(now.instant);
     }
 
     /// When a client that opens no channel has done nothing for too long (SV2 5.3.2). One that has
     /// a channel never has: a slow miner may need hours for a share.
     pub(super) fn idle_due(&self) -> Option<Instant> {
-        let last = self.activity.last.filter(|_| self.channels.is_empty())?;
+        let last = self.heard.filter(|_| self.channels.is_empty())?;
         let patience = match self.policy.extensions.missing(&self.granted) {
             Some(_) => self.policy.idle.min(NEGOTIATION),
             None => self.policy.idle,

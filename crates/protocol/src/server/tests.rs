@@ -54,7 +54,6 @@ fn policy() -> Policy {
         max_channels: 100,
         vardiff: false,
         // Tests say a lot without time passing.
-        max_messages_per_second: 0,
         ..Policy::default()
     }
 }

@@ -21,6 +21,9 @@ fn every_limit_has_a_key_and_a_default() {
         ("setup_timeout_sec", "5"),
         ("idle_timeout_sec", "6"),
         ("max_frame_bytes", "7000"),
+        ("max_messages_per_second", "8"),
+        ("max_unread_bytes", "90000"),
+        ("unread_timeout_sec", "10"),
     ];
     let expected = Limits {
         max_connections: 1,
@@ -30,6 +33,9 @@ fn every_limit_has_a_key_and_a_default() {
         setup: Duration::from_secs(5),
         idle: Duration::from_secs(6),
         max_payload: 7000,
+        max_messages_per_second: 8,
+        max_unread: 90_000,
+        stall: Duration::from_secs(10),
     };
     assert_eq!(read(&all), Ok(expected));
 }
@@ -45,6 +51,8 @@ fn a_limit_nobody_could_live_with_is_named() {
         ("idle_timeout_sec", "0", "1 to 86400"),
         ("max_frame_bytes", "1000", "1293 to 16777215"),
         ("max_frame_bytes", "16777216", "1293 to 16777215"),
+        ("max_unread_bytes", "65535", "65536 to 1073741824"),
+        ("unread_timeout_sec", "0", "1 to 86400"),
     ] {
         let problems = read(&[(key, value)]).unwrap_err();
         assert_eq!(
