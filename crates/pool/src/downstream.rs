@@ -80,6 +80,7 @@ impl Downstreams {
                 payout,
                 kind,
                 target,
+                ..
             } => {
                 self.metrics.channels.inc();
                 info!(
@@ -98,10 +99,8 @@ impl Downstreams {
                 hashrate,
             } => {
                 self.metrics.retargets.inc();
-                debug!(
-                    %peer, channel = channel_id, difficulty = target.difficulty(), hashrate,
-                    "target changed"
-                );
+                let difficulty = target.difficulty();
+                debug!(%peer, channel = channel_id, difficulty, hashrate, "target changed");
             }
             ServerEvent::Accepted {
                 channel_id,
@@ -151,6 +150,7 @@ impl Downstreams {
             | ServerEvent::CustomJobRefused { .. }
             | ServerEvent::CustomBlock { .. }) => self.on_custom(peer, custom),
             ServerEvent::Limited(limit) => self.reached.count(limit.into()),
+            ServerEvent::Updated { .. } | ServerEvent::JobCreated { .. } => {}
             ServerEvent::Ignored(what) => debug!(%peer, what, "message ignored"),
         }
     }

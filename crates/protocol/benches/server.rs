@@ -21,7 +21,7 @@ use protocol::message::{
     self, AnyMessage, Mining, MiningOwned, Received, TemplateDistribution,
     TemplateDistributionOwned, text,
 };
-use protocol::server::{EXTRANONCE_LEN, MiningServer, Policy, ServerEvent, ServerInput};
+use protocol::server::{ExtranonceSpace, MiningServer, Policy, ServerEvent, ServerInput};
 use protocol::target::Target;
 use protocol::work::{Work, WorkTracker};
 
@@ -103,8 +103,13 @@ fn tracker() -> WorkTracker {
         ]
         .into(),
         signature: b"a pool under load test".to_vec(),
-        extranonce_len: EXTRANONCE_LEN,
+        extranonce_len: space().extranonce_len(),
     })
+}
+
+/// As the pool shares it out.
+fn space() -> ExtranonceSpace {
+    ExtranonceSpace::new(&[0, 0, 0, 1], 16).unwrap()
 }
 
 /// A connection with one channel, on the work it was opened with.
@@ -120,10 +125,9 @@ impl Connection {
         let policy = Arc::new(Policy {
             shares_per_minute: 1000.0,
             vardiff: false,
-            max_messages_per_second: 0,
             ..Policy::default()
         });
-        let mut server = MiningServer::new(policy, 0, [0, 0, 0, 1], work);
+        let mut server = MiningServer::new(policy, 0, space(), work);
         let max_target = Target::MAX.to_le_bytes().into();
         let mut frames = Vec::new();
         let request = if is_standard {

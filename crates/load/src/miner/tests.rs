@@ -4,11 +4,16 @@ use daemon::clock;
 use protocol::coinbase::CoinbasePlan;
 use protocol::frame::{FrameHeader, HEADER_LEN};
 use protocol::provider::{ProviderClient, ProviderEvent};
-use protocol::server::{EXTRANONCE_LEN, MiningServer, Policy, ServerInput};
+use protocol::server::{ExtranonceSpace, MiningServer, Policy, ServerInput};
 use protocol::work::Work;
 
 use super::*;
 use crate::provider;
+
+/// As the pool shares it out.
+fn space() -> ExtranonceSpace {
+    ExtranonceSpace::new(&[0, 0, 0, 1], 16).unwrap()
+}
 
 /// A miner and the rules it is judged by, without a wire.
 struct Table {
@@ -46,7 +51,7 @@ impl Table {
         let mut provider = ProviderClient::new(CoinbasePlan {
             reward_script: vec![0x51].into(),
             signature: Vec::new(),
-            extranonce_len: EXTRANONCE_LEN,
+            extranonce_len: space().extranonce_len(),
         });
         provider.connected();
         let now = clock::now();
@@ -58,7 +63,7 @@ impl Table {
         let first = work(&mut provider, now, 1);
         let mut table = Self {
             miner: Miner::new(kind, 0.5),
-            server: MiningServer::new(policy, 0, [0; 4], first),
+            server: MiningServer::new(policy, 0, space(), first),
             provider,
             now,
             accepted: 0,

@@ -53,6 +53,12 @@ impl MiningServer {
         } else if let Some(vardiff) = &mut channel.vardiff {
             vardiff.set_cost(now.instant, target.hashes());
         }
+        out.event(ServerEvent::Updated {
+            channel_id,
+            hashrate: channel.declared,
+            target,
+            max_target: channel.max_target,
+        });
         let is_watched = channel.vardiff.is_some();
         self.channels.insert(channel_id, channel);
         if changed {

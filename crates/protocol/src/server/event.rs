@@ -1,7 +1,7 @@
 //! What a connection and the rest of its role tell each other.
 
 use super::channel::ChannelKind;
-use super::extranonce::ExtranonceSpace;
+use super::extranonce::{Extranonce, ExtranonceSpace};
 use super::limits::Limit;
 use super::verdict::{Accepted, CustomBlock, Solution};
 use super::worker::Worker;
@@ -37,14 +37,22 @@ pub enum ServerEvent {
     Opened {
         /// Its id on this connection.
         channel_id: u32,
+        /// The group whose jobs it gets.
+        group_id: u32,
         /// Whom the client says it is for.
         user_identity: String,
         /// Whom its blocks pay.
         payout: Payout,
         /// Its kind.
         kind: ChannelKind,
+        /// For standard channels the whole extranonce.
+        extranonce_prefix: Extranonce,
+        /// What the client says it does, in hashes a second.
+        hashrate: f32,
         /// Its first target.
         target: Target,
+        /// The easiest target that the client takes.
+        max_target: Target,
     },
     /// A channel was not opened.
     OpenRefused(ErrorCode),
@@ -52,6 +60,17 @@ pub enum ServerEvent {
     Closed {
         /// Its id on this connection.
         channel_id: u32,
+    },
+    /// A client said something else of its channel than before, or the same again.
+    Updated {
+        /// Its id on this connection.
+        channel_id: u32,
+        /// What the client says it does, in hashes a second.
+        hashrate: f32,
+        /// For jobs from now on.
+        target: Target,
+        /// The easiest target that the client takes.
+        max_target: Target,
     },
     /// A channel got another target because of the shares it sent, or did not send.
     Retargeted {
@@ -62,6 +81,17 @@ pub enum ServerEvent {
         /// Its hash rate as far as it is known, in hashes a second.
         hashrate: f64,
     },
+    /// A job was made of a template and sent.
+    JobCreated {
+        /// The channel, or the group for all its channels.
+        channel_id: u32,
+        /// Its id on this connection.
+        job_id: u32,
+        /// The provider's id of the template.
+        template_id: u64,
+        /// Whether it was sent ahead, to be mined once a SetNewPrevHash names it.
+        is_future: bool,
+    },
     /// A share was accepted.
     Accepted {
         /// Counts the accepted shares of this connection, from 1 on. This, less the newest number
@@ -71,6 +101,8 @@ pub enum ServerEvent {
         channel_id: u32,
         /// The job on that channel.
         job_id: u32,
+        /// The client's number of the share.
+        sequence_number: u32,
         /// The share and its worth.
         share: Accepted,
         /// Who found it, if the client says so.

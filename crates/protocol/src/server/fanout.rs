@@ -8,7 +8,7 @@ use stratum_core::mining_sv2::{NewMiningJobOwned, SetNewPrevHashOwned};
 
 use super::channel::{Channel, ChannelKind};
 use super::draft::{Basis, Draft};
-use super::{MiningServer, Out};
+use super::{MiningServer, Out, ServerEvent};
 use crate::core::Now;
 use crate::message::MiningOwned;
 use crate::setup;
@@ -80,6 +80,7 @@ impl MiningServer {
         let job_id = self.next_job_id();
         let draft = self.draft(channel_id, &template);
         if let Some(channel) = self.channels.get_mut(&channel_id) {
+            out.event(created(channel_id, job_id, None, &template));
             send_job(channel, job_id, None, &draft, out);
             channel.add_future(job_id, &draft);
             channel.activate(job_id, &prev_hash);
@@ -101,6 +102,7 @@ impl MiningServer {
         if let Some(channel) = self.channels.get_mut(&channel_id) {
             let prev_hash = &self.work.prev_hash;
             let min_ntime = channel.add_repeated(job_id, &draft, prev_hash, elapsed);
+            out.event(created(channel_id, job_id, Some(min_ntime), &template));
             send_job(channel, job_id, Some(min_ntime), &draft, out);
         }
     }
@@ -153,6 +155,7 @@ impl MiningServer {
     ) -> Option<Draft> {
         let first = *audience.members.first()?;
         let draft = self.draft(first, template);
+        out.event(created(audience.address, job_id, min_ntime, template));
         if audience.address == first {
             send_job(self.channels.get(&first)?, job_id, min_ntime, &draft, out);
         } else {
@@ -242,6 +245,21 @@ impl MiningServer {
         let id = self.next_job_id;
         self.next_job_id += 1;
         id
+    }
+}
+
+/// Without a time to begin at, a job is sent ahead (SV2 5.3.15).
+fn created(
+    channel_id: u32,
+    job_id: u32,
+    min_ntime: Option<u32>,
+    template: &Template,
+) -> ServerEvent {
+    ServerEvent::JobCreated {
+        channel_id,
+        job_id,
+        template_id: template.id,
+        is_future: min_ntime.is_none(),
     }
 }
 

@@ -170,10 +170,14 @@ impl MiningServer {
         });
         out.event(ServerEvent::Opened {
             channel_id: channel.id,
+            group_id: channel.group_id,
             user_identity: channel.user_identity.clone(),
             payout: self.payout(channel),
             kind: channel.kind,
+            extranonce_prefix: channel.extranonce_prefix,
+            hashrate: channel.declared,
             target: channel.target,
+            max_target: channel.max_target,
         });
     }
 

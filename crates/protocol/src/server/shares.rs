@@ -81,6 +81,7 @@ impl MiningServer {
                     number,
                     channel_id,
                     job_id: share.job_id,
+                    sequence_number,
                     share: accepted,
                     worker,
                 });

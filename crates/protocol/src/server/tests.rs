@@ -4,6 +4,7 @@
 mod acknowledgement;
 mod custom;
 mod difficulty;
+mod event;
 mod extension;
 mod extranonce;
 mod jobs;

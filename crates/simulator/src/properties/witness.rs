@@ -182,8 +182,11 @@ impl Witness {
                     self.breach(Property::BlocksToldOnce, what);
                 }
             }
+            ServerEvent::Updated { .. }
+            | ServerEvent::Retargeted { .. }
+            | ServerEvent::JobCreated { .. }
             // Some miners ask for more channels than they get.
-            ServerEvent::Retargeted { .. } | ServerEvent::Limited(Limit::Channels) => {}
+            | ServerEvent::Limited(Limit::Channels) => {}
             unexpected => {
                 let what = format!("{link}: {unexpected:?}");
                 self.breach(Property::NothingUnexpected, what);
