@@ -15,6 +15,7 @@ mod blocks;
 mod config;
 mod downstream;
 mod extranonce;
+pub mod ledger;
 mod metrics;
 mod provider;
 mod tokens;

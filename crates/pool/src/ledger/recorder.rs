@@ -1,0 +1,143 @@
+//! A connection's way into the ledger.
+
+use std::sync::mpsc::{SyncSender, TrySendError};
+
+use tokio::sync::oneshot;
+
+use super::record::{Outcome, Record};
+
+/// Records that a recorder holds before it says that it is full.
+const MAX_UNRECORDED: usize = 1000;
+
+/// What a recorder hands to the writer at once.
+#[derive(Debug)]
+pub(super) struct Batch {
+    pub(super) records: Vec<Record>,
+    /// Told when they are durable; dropped when they will never be.
+    pub(super) durable: oneshot::Sender<()>,
+}
+
+/// Makes recorders. The ledger's writer lives as long as this, a clone, or a recorder of it.
+#[derive(Debug, Clone)]
+pub struct Recorders(pub(super) SyncSender<Batch>);
+
+impl Recorders {
+    /// One for a task of its own.
+    pub fn recorder(&self) -> Recorder {
+        Recorder {
+            queue: self.0.clone(),
+            pending: Vec::new(),
+            flight: Flight::None,
+            accepted: 0,
+            unrecorded: 0,
+        }
+    }
+}
+
+/// Hands records to the writer, one batch at a time: while one is on its way to the disk, the next
+/// one gathers. So the batches of a busy connection grow by themselves.
+#[derive(Debug)]
+pub struct Recorder {
+    queue: SyncSender<Batch>,
+    pending: Vec<Record>,
+    flight: Flight,
+    /// Accepted shares so far.
+    accepted: u64,
+    /// Records not known to be durable.
+    unrecorded: usize,
+}
+
+/// A batch on its way.
+#[derive(Debug)]
+enum Flight {
+    None,
+    Under {
+        durable: oneshot::Receiver<()>,
+        /// Accepted shares up to its end.
+        accepted: u64,
+        records: usize,
+    },
+    /// The writer is gone.
+    Lost,
+}
+
+impl Recorder {
+    /// Takes a record, to be handed over with the next batch.
+    pub fn record(&mut self, record: Record) {
+        if let Record::Share(share) = &record {
+            self.accepted += u64::from(matches!(share.outcome, Outcome::Accepted { .. }));
+        }
+        self.unrecorded += 1;
+        self.pending.push(record);
+    }
+
+    /// Whether so much is not durable yet that nothing more should be taken.
+    pub fn is_full(&self) -> bool {
+        self.unrecorded >= MAX_UNRECORDED
+    }
+
+    /// Hands over what there is, unless a batch is on its way still: then it follows that one.
+    pub fn hand_over(&mut self) {
+        if self.pending.is_empty() || !matches!(self.flight, Flight::None) {
+            return;
+        }
+        let (told, durable) = oneshot::channel();
+        let records = std::mem::take(&mut self.pending);
+        let count = records.len();
+        let batch = Batch {
+            records,
+            durable: told,
+        };
+        self.flight = match self.queue.try_send(batch) {
+            Ok(()) => Flight::Under {
+                durable,
+                accepted: self.accepted,
+                records: count,
+            },
+            // Has room for a batch of every connection there can be; what is too much waits here.
+            Err(TrySendError::Full(batch)) => {
+                self.pending = batch.records;
+                Flight::None
+            }
+            Err(TrySendError::Disconnected(_)) => Flight::Lost,
+        };
+    }
+
+    /// Waits until more is durable. Returns how many of the accepted shares that this recorder has
+    /// taken are. Never returns when there is nothing to wait for, or the writer is gone.
+    ///
+    /// Cancel-safe.
+    pub async fn recorded(&mut self) -> u64 {
+        match self.landed().await {
+            Some(accepted) => accepted,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Hands over the rest and waits until it is durable, or never will be.
+    pub async fn finish(mut self) {
+        self.hand_over();
+        while self.landed().await.is_some() {}
+    }
+
+    /// Waits for the batch on its way, and hands over the next one. `None` if there is none.
+    async fn landed(&mut self) -> Option<u64> {
+        let Flight::Under {
+            durable,
+            accepted,
+            records,
+        } = &mut self.flight
+        else {
+            return None;
+        };
+        if durable.await.is_err() {
+            self.flight = Flight::Lost;
+            return None;
+        }
+        let accepted = *accepted;
+        self.unrecorded -= *records;
+        self.flight = Flight::None;
+        self.hand_over();
+        Some(accepted)
+    }
+}
