@@ -6,7 +6,8 @@
 //!   [`protocol::core::Core`] with it;
 //! - [`accept`] and [`dial`]: the two ends of a connection, with limits, time-outs and back-off;
 //! - [`role`], [`config`], [`telemetry`], [`http`], [`shutdown`]: what a program needs around it;
-//! - [`node`]: Bitcoin Core's JSON-RPC; [`payout`]: whom blocks pay.
+//! - [`node`]: Bitcoin Core's JSON-RPC; [`payout`] and [`policy`]: whom blocks pay and
+//!   what is wanted of miners.
 //!
 //! No rule of the protocol is decided here.
 
@@ -18,6 +19,7 @@ pub mod drive;
 pub mod http;
 pub mod node;
 pub mod payout;
+pub mod policy;
 pub mod role;
 pub mod shutdown;
 pub mod telemetry;

@@ -9,7 +9,6 @@ use daemon::dial::Upstream;
 use daemon::node::NodeRpc;
 use daemon::payout;
 use protocol::coinbase::CoinbasePlan;
-use protocol::extension::{Extensions, WORKER_TRACKING};
 use protocol::message::common::Protocol;
 use protocol::server::Policy;
 use protocol::token::Secret;
@@ -46,7 +45,10 @@ impl Config {
         let server_id = reader.or("server_id", 0);
         let network = payout::network(reader);
         let plan = read_plan(reader, network);
-        let policy = read_policy(reader, network, limits);
+        let policy = Policy {
+            job_declaration: read_secret(reader),
+            ..daemon::policy::read(reader, network, limits)
+        };
         let upstream = read_upstream(reader);
         let node = match reader.has("node") {
             true => Some(NodeRpc::read(reader)?),
@@ -80,35 +82,6 @@ fn read_plan(reader: &mut Reader, network: Network) -> Option<CoinbasePlan> {
     Some(plan)
 }
 
-fn read_policy(reader: &mut Reader, network: Network, limits: Limits) -> Policy {
-    let shares_per_minute = reader.or("shares_per_minute", 6.0);
-    if !(shares_per_minute > 0.0 && f64::is_finite(shares_per_minute)) {
-        reader.problem(
-            "shares_per_minute",
-            format!("{shares_per_minute}: must be above 0"),
-        );
-    }
-    let share_batch_size = reader.or("share_batch_size", 10);
-    if share_batch_size == 0 {
-        reader.problem("share_batch_size", "0: must be at least 1");
-    }
-    let defaults = Policy::default();
-    Policy {
-        shares_per_minute,
-        share_batch_size,
-        // On regtest a share is a block, so devices are paced on purpose and their share rate says
-        // nothing about their hash rate: there vardiff must be asked for.
-        vardiff: reader.or("enable_vardiff", network != Network::Regtest),
-        job_declaration: read_secret(reader),
-        network: Some(network),
-        extensions: read_extensions(reader),
-        idle: limits.idle,
-        max_channels: reader.or("max_channels", defaults.max_channels),
-        max_jobs: reader.or("max_jobs", defaults.max_jobs).max(1),
-        ..defaults
-    }
-}
-
 /// What job tokens are made with, the same for the job declarator server; never repeated.
 fn read_secret(reader: &mut Reader) -> Option<Secret> {
     const KEY: &str = "job_declaration.secret";
@@ -124,25 +97,6 @@ fn read_secret(reader: &mut Reader) -> Option<Secret> {
         .parse()
         .map_err(|error| reader.problem(KEY, error))
         .ok()
-}
-
-fn read_extensions(reader: &mut Reader) -> Extensions {
-    let defaults = Extensions::default();
-    let extensions = Extensions {
-        supported: reader.or("supported_extensions", defaults.supported),
-        required: reader.or("required_extensions", defaults.required),
-    };
-    let unknown = |extension: &&u16| **extension != WORKER_TRACKING;
-    if let Some(unknown) = extensions.supported.iter().find(unknown) {
-        let what = format!("{unknown}: only {WORKER_TRACKING} is implemented");
-        reader.problem("supported_extensions", what);
-    }
-    let offered = |extension: &&u16| !extensions.supported.contains(extension);
-    if let Some(missing) = extensions.required.iter().find(offered) {
-        let what = format!("{missing}: must be in supported_extensions too");
-        reader.problem("required_extensions", what);
-    }
-    extensions
 }
 
 fn read_upstream(reader: &mut Reader) -> Option<Upstream> {
