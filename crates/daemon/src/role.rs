@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -25,6 +25,8 @@ pub trait Role {
     const ENV_PREFIX: &'static str;
     /// Its own command-line options; [`NoOptions`] if it has none.
     type Options: Args;
+    /// What else the program can do; [`NoVerbs`] if nothing.
+    type Verb: Verb<Self::Config>;
     /// Its configuration.
     type Config: Send + 'static;
 
@@ -45,10 +47,29 @@ pub trait Role {
 #[derive(Debug, Clone, Copy, Args)]
 pub struct NoOptions {}
 
+/// Something that a role's program does instead of running the role.
+pub trait Verb<C>: Subcommand {
+    /// Does it. `config` reads the role's configuration, if it is needed.
+    ///
+    /// # Errors
+    /// It cannot be done; [`Problems`] are those of the configuration.
+    fn perform(self, config: impl FnOnce() -> Result<C, Problems>) -> anyhow::Result<ExitCode>;
+}
+
+/// For roles without verbs of their own.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum NoVerbs {}
+
+impl<C> Verb<C> for NoVerbs {
+    fn perform(self, _config: impl FnOnce() -> Result<C, Problems>) -> anyhow::Result<ExitCode> {
+        match self {}
+    }
+}
+
 #[derive(Parser)]
-struct CommandLine<O: Args> {
+struct CommandLine<O: Args, V: Subcommand> {
     #[command(subcommand)]
-    verb: Option<Verb>,
+    verb: Option<AnyVerb<V>>,
     /// The configuration file (TOML).
     #[arg(short, long, global = true)]
     config: Option<PathBuf>,
@@ -63,48 +84,59 @@ struct CommandLine<O: Args> {
 }
 
 #[derive(Subcommand)]
-enum Verb {
+enum AnyVerb<V: Subcommand> {
     /// Ask the running role whether it is ready: exit 0 when it is, 1 when not.
     Healthcheck,
+    #[command(flatten)]
+    Own(V),
 }
+
+type Line<R> = CommandLine<<R as Role>::Options, <R as Role>::Verb>;
 
 /// The `main` of a role.
 pub fn main<R: Role>() -> ExitCode {
-    let command = CommandLine::<R::Options>::command()
+    let command = Line::<R>::command()
         .name(R::NAME)
         .about(R::ABOUT)
         .version(env!("CARGO_PKG_VERSION"));
-    let line = match CommandLine::<R::Options>::from_arg_matches(&command.get_matches()) {
+    let line = match Line::<R>::from_arg_matches(&command.get_matches()) {
         Ok(line) => line,
         Err(error) => error.exit(),
     };
-    let config = match read_config::<R>(&line) {
-        Ok(config) => config,
-        Err(problems) => {
+    perform::<R>(line).unwrap_or_else(|error| {
+        if let Some(problems) = error.downcast_ref::<Problems>() {
             eprint!("{}: the configuration cannot be used:\n{problems}", R::NAME);
             return ExitCode::from(EXIT_USAGE);
         }
-    };
-    if line.check_config {
-        eprintln!("{}: the configuration is usable", R::NAME);
-        return ExitCode::SUCCESS;
-    }
-    if let Some(Verb::Healthcheck) = line.verb {
-        return healthcheck(R::monitoring_address(&config));
-    }
-    telemetry::init(line.log_format);
-    match run::<R>(config) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{}: {error:#}", R::NAME);
-            ExitCode::FAILURE
-        }
-    }
+        eprintln!("{}: {error:#}", R::NAME);
+        ExitCode::FAILURE
+    })
 }
 
-fn read_config<R: Role>(line: &CommandLine<R::Options>) -> Result<R::Config, Problems> {
-    let mut reader = Reader::load(line.config.as_deref(), R::ENV_PREFIX, std::env::vars())?;
-    let config = R::configure(&line.options, &mut reader);
+/// Does what the command line asks for.
+fn perform<R: Role>(line: Line<R>) -> anyhow::Result<ExitCode> {
+    let read_config = || read_config::<R>(line.config.as_deref(), &line.options);
+    match line.verb {
+        _ if line.check_config => {
+            read_config()?;
+            eprintln!("{}: the configuration is usable", R::NAME);
+        }
+        Some(AnyVerb::Own(verb)) => return verb.perform(read_config),
+        Some(AnyVerb::Healthcheck) => {
+            return Ok(healthcheck(R::monitoring_address(&read_config()?)));
+        }
+        None => {
+            let config = read_config()?;
+            telemetry::init(line.log_format);
+            run::<R>(config)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn read_config<R: Role>(path: Option<&Path>, options: &R::Options) -> Result<R::Config, Problems> {
+    let mut reader = Reader::load(path, R::ENV_PREFIX, std::env::vars())?;
+    let config = R::configure(options, &mut reader);
     if config.is_none() {
         // A role that gives up without a word would start with nothing.
         reader.require_problem();

@@ -28,7 +28,7 @@ use axum::Json;
 use axum::extract::{Query, State};
 use daemon::config::Reader;
 use daemon::http::{Health, Page, Routes, routes};
-use daemon::role::Role;
+use daemon::role::{NoVerbs, Role};
 use daemon::shutdown::Shutdown;
 use prometheus_client::registry::Registry;
 use protocol::target::Target;
@@ -60,6 +60,7 @@ impl Role for MiningDevice {
     const ABOUT: &'static str = "Stratum V2 CPU miner";
     const ENV_PREFIX: &'static str = "MINING_DEVICE";
     type Options = Options;
+    type Verb = NoVerbs;
     type Config = Config;
 
     fn configure(options: &Options, reader: &mut Reader) -> Option<Config> {

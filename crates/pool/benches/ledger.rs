@@ -103,7 +103,8 @@ fn path(bencher: Bencher, connections: usize, batch: usize) {
         keep: 64 << 20,
     };
     let runtime = Runtime::new().unwrap();
-    let (_ledger, recorders, _closed) = ledger::open(&settings, CancellationToken::new()).unwrap();
+    let (_ledger, recorders, _closed) =
+        ledger::open(&settings, connections, CancellationToken::new()).unwrap();
     let mut all: Vec<(Recorder, Arc<Source>)> = (0..connections)
         .map(|index| (recorders.recorder(), source(index as u32)))
         .collect();

@@ -14,6 +14,7 @@ use protocol::server::Policy;
 use protocol::token::Secret;
 
 use crate::extranonce;
+use crate::ledger::Settings;
 
 /// What the pool is told.
 #[derive(Debug, Clone)]
@@ -34,6 +35,8 @@ pub struct Config {
     pub upstream: Upstream,
     /// The node that is asked for the fate of blocks, if one is configured.
     pub node: Option<NodeRpc>,
+    /// Where shares and blocks are recorded.
+    pub ledger: Settings,
 }
 
 impl Config {
@@ -50,6 +53,7 @@ impl Config {
             ..daemon::policy::read(reader, network, limits)
         };
         let upstream = read_upstream(reader);
+        let ledger = Settings::read(reader);
         let node = match reader.has("node") {
             true => Some(NodeRpc::read(reader)?),
             false => None,
@@ -63,6 +67,7 @@ impl Config {
             policy,
             upstream: upstream?,
             node,
+            ledger,
         })
     }
 }

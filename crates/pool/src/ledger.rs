@@ -47,10 +47,6 @@ pub use verify::{Report, verify};
 
 use writer::{Shown, Writer};
 
-/// Batches in the queue: one of each recorder, more than there can be. A batch that finds no room
-/// stays with its recorder.
-const MAX_BATCHES: usize = 16_384;
-
 /// Commits that a subscriber may be behind; if it is more, it loses the oldest.
 const MAX_COMMITS_BEHIND: usize = 256;
 
@@ -87,13 +83,15 @@ pub struct Ledger {
 /// Resolves when the writer has ended.
 pub type Closed = oneshot::Receiver<()>;
 
-/// Opens the ledger, or begins one, and starts its writer. That ends when all [`Recorders`] and
-/// recorders are gone; once `stop` is cancelled it waits for a disk that refuses no longer.
+/// Opens the ledger, or begins one, and starts its writer, for at most so many recorders at once.
+/// It ends when all [`Recorders`] and recorders are gone; once `stop` is cancelled it does not wait
+/// for a disk that refuses any longer.
 ///
 /// # Errors
 /// The directory cannot be used, another pool uses it, or what is in it is damaged or newer.
 pub fn open(
     settings: &Settings,
+    recorders: usize,
     stop: CancellationToken,
 ) -> anyhow::Result<(Ledger, Recorders, Closed)> {
     let directory = settings.directory.clone();
@@ -112,7 +110,8 @@ pub fn open(
         commits: shown.commits.clone(),
     };
     let writer = Writer::new(opened, directory, settings.keep, shown, stop);
-    let (batches, queue) = mpsc::sync_channel(MAX_BATCHES);
+    // A batch of each: it is never full.
+    let (batches, queue) = mpsc::sync_channel(recorders);
     let (ended, closed) = oneshot::channel();
     writer.publish();
     std::thread::Builder::new()

@@ -19,6 +19,7 @@ pub mod ledger;
 mod metrics;
 mod provider;
 mod tokens;
+mod verb;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -36,6 +37,7 @@ use tokio::sync::{mpsc, watch};
 use tracing::info;
 
 pub use config::Config;
+pub use verb::Verb;
 
 use blocks::Blocks;
 use downstream::Downstreams;
@@ -57,6 +59,7 @@ impl Role for Pool {
     const ABOUT: &'static str = "Stratum V2 mining pool";
     const ENV_PREFIX: &'static str = "POOL";
     type Options = NoOptions;
+    type Verb = Verb;
     type Config = Config;
 
     fn configure(_options: &NoOptions, reader: &mut Reader) -> Option<Config> {

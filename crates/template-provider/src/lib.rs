@@ -31,7 +31,7 @@ use anyhow::{Context, bail};
 use daemon::accept::Server;
 use daemon::config::Reader;
 use daemon::http::{self, Page};
-use daemon::role::{NoOptions, Role};
+use daemon::role::{NoOptions, NoVerbs, Role};
 use daemon::shutdown::Shutdown;
 use prometheus_client::registry::Registry;
 use protocol::setup::Offer;
@@ -59,6 +59,7 @@ impl Role for TemplateProvider {
         "Stratum V2 template provider: Bitcoin Core's block templates for pools and miners";
     const ENV_PREFIX: &'static str = "TEMPLATE_PROVIDER";
     type Options = NoOptions;
+    type Verb = NoVerbs;
     type Config = Config;
 
     fn configure(_options: &NoOptions, reader: &mut Reader) -> Option<Config> {

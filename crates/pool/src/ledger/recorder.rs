@@ -94,7 +94,7 @@ impl Recorder {
                 accepted: self.accepted,
                 records: count,
             },
-            // Has room for a batch of every connection there can be; what is too much waits here.
+            // More recorders than were announced: this one's turn comes with its next step.
             Err(TrySendError::Full(batch)) => {
                 self.pending = batch.records;
                 Flight::None

@@ -11,7 +11,7 @@ fn opened(directory: &Path) -> (Ledger, Recorders, Closed) {
         directory: directory.to_owned(),
         keep: 1 << 30,
     };
-    open(&settings, CancellationToken::new()).unwrap()
+    open(&settings, 2, CancellationToken::new()).unwrap()
 }
 
 /// Records of one of each kind.

@@ -3,14 +3,13 @@
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::sync::Arc;
 
-use bitcoin::BlockHash;
-use bitcoin::hashes::Hash;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use pool::ledger::{self, Outcome, Record, Settings, Share, Source};
+use pool::ledger::{self, Settings};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
+
+use crate::{share, source};
 
 /// Says to the child where its ledger is.
 const DIRECTORY: &str = "LEDGER_OF_A_TEST";
@@ -78,7 +77,7 @@ fn accepted(directory: &Path) -> u64 {
         directory: directory.to_owned(),
         keep: 1 << 30,
     };
-    let (ledger, recorders, closed) = ledger::open(&settings, CancellationToken::new()).unwrap();
+    let (ledger, recorders, closed) = ledger::open(&settings, 1, CancellationToken::new()).unwrap();
     drop(recorders);
     closed.blocking_recv().unwrap();
     let report = ledger::verify(directory).unwrap();
@@ -153,17 +152,12 @@ fn child() {
         .unwrap();
     runtime.block_on(async {
         let (ledger, recorders, _closed) =
-            ledger::open(&settings, CancellationToken::new()).unwrap();
+            ledger::open(&settings, 1, CancellationToken::new()).unwrap();
         let mut trouble = ledger.trouble();
         let mut recorder = recorders.recorder();
         // Few shares at a time for who kills, many for who fills the disk.
         let batch = if limit.is_some() { 900 } else { 3 };
-        let source = Arc::new(Source::new(
-            ([10, 0, 0, 1], 1).into(),
-            2,
-            "alice".into(),
-            None,
-        ));
+        let source = source("alice");
         for number in (0..).step_by(batch) {
             for number in number..number + batch {
                 recorder.record(share(&source, number as u64));
@@ -186,18 +180,4 @@ fn child() {
             }
         }
     });
-}
-
-fn share(source: &Arc<Source>, number: u64) -> Record {
-    let mut hash = [7; 32];
-    hash[..8].copy_from_slice(&number.to_le_bytes());
-    Record::Share(Share {
-        source: Arc::clone(source),
-        time_ms: 1_700_000_000_000 + number,
-        job_id: 1,
-        outcome: Outcome::Accepted {
-            hash: BlockHash::from_byte_array(hash),
-            hashes: 1.0,
-        },
-    })
 }
