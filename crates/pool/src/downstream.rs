@@ -133,6 +133,7 @@ impl Downstreams {
                 job_id,
                 user_identity,
                 solution,
+                ..
             } => {
                 let found = Found {
                     hash: BlockHash::from_byte_array(solution.hash),
@@ -145,13 +146,9 @@ impl Downstreams {
                 };
                 self.block(found, Some(solution));
             }
-            custom @ (ServerEvent::TokenShown { .. }
-            | ServerEvent::CustomJobSet { .. }
-            | ServerEvent::CustomJobRefused { .. }
-            | ServerEvent::CustomBlock { .. }) => self.on_custom(peer, custom),
             ServerEvent::Limited(limit) => self.reached.count(limit.into()),
-            ServerEvent::Updated { .. } | ServerEvent::JobCreated { .. } => {}
             ServerEvent::Ignored(what) => debug!(%peer, what, "message ignored"),
+            other => self.on_custom(peer, other),
         }
     }
 
@@ -175,6 +172,7 @@ impl Downstreams {
                 job_id,
                 user_identity,
                 block,
+                ..
             } => {
                 let found = Found {
                     hash: BlockHash::from_byte_array(block.hash),

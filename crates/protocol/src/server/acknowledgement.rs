@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use stratum_core::mining_sv2::SubmitSharesSuccess;
 
-use super::Out;
+use super::{Out, ServerEvent};
 use crate::message::MiningOwned;
 
 /// Hashes that a share of difficulty 1 stands for.
@@ -97,6 +97,7 @@ impl Acknowledgements {
         } else {
             let number = batch.number;
             self.complete.push(Complete { number, message });
+            out.event(ServerEvent::RecordAwaited(number));
         }
     }
 

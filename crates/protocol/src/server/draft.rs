@@ -25,6 +25,8 @@ pub(super) enum Basis {
 /// What a SetCustomMiningJob says beside its coinbase and its tip.
 #[derive(Debug)]
 pub(super) struct CustomBasis {
+    /// The id of the token that permits it.
+    pub(super) token: [u8; 16],
     pub(super) version: u32,
     pub(super) merkle_path: Vec<[u8; 32]>,
     /// What the scriptSig begins with.
@@ -60,7 +62,9 @@ impl Draft {
                 session: template.session,
                 id: template.id,
             },
-            Basis::Custom(_) => JobSource::Custom,
+            Basis::Custom(custom) => JobSource::Custom {
+                token: custom.token,
+            },
         }
     }
 

@@ -1,5 +1,7 @@
 //! What a connection and the rest of its role tell each other.
 
+use std::sync::Arc;
+
 use super::channel::ChannelKind;
 use super::extranonce::{Extranonce, ExtranonceSpace};
 use super::limits::Limit;
@@ -108,6 +110,9 @@ pub enum ServerEvent {
         /// Who found it, if the client says so.
         worker: Option<Worker>,
     },
+    /// An acknowledgement waits until every share up to this number is recorded. The last of them
+    /// may be told next. Only under `Acknowledge::Recorded`.
+    RecordAwaited(u64),
     /// A share was rejected.
     Rejected {
         /// What the client called the channel.
@@ -127,6 +132,8 @@ pub enum ServerEvent {
         job_id: u32,
         /// Whom the channel is for.
         user_identity: String,
+        /// Who found it, if the client says so.
+        worker: Option<Arc<str>>,
         /// The block.
         solution: Solution,
     },
@@ -138,6 +145,8 @@ pub enum ServerEvent {
         job_id: u32,
         /// Whom the channel is for.
         user_identity: String,
+        /// Who found it, if the client says so.
+        worker: Option<Arc<str>>,
         /// The block.
         block: CustomBlock,
     },

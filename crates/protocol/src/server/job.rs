@@ -173,7 +173,8 @@ impl ChannelJob {
                 hash,
                 height,
             }),
-            JobSource::Custom => Block::Custom(CustomBlock {
+            JobSource::Custom { token } => Block::Custom(CustomBlock {
+                token,
                 header: self.header(share, prev_hash),
                 coinbase,
                 hash,

@@ -1,5 +1,7 @@
 //! Shares: from the message to the answer (SV2 5.3.11 to 5.3.14).
 
+use std::sync::Arc;
+
 use stratum_core::mining_sv2::{
     SubmitSharesErrorOwned, SubmitSharesExtended, SubmitSharesStandard,
 };
@@ -37,24 +39,6 @@ impl MiningServer {
         if channel.is_exhausted() {
             out.close("more shares on one tip than can be told apart");
         }
-        let is_block = block.is_some();
-        if let Some(block) = block {
-            let (job_id, user_identity) = (share.job_id, channel.user_identity.clone());
-            out.event(match block {
-                Block::Ours(solution) => ServerEvent::Block {
-                    channel_id,
-                    job_id,
-                    user_identity,
-                    solution,
-                },
-                Block::Custom(block) => ServerEvent::CustomBlock {
-                    channel_id,
-                    job_id,
-                    user_identity,
-                    block,
-                },
-            });
-        }
         // A block is a block whatever hangs on its message; the share is not (SV2 3.4.3).
         let judged = judged.and_then(|accepted| match worker {
             Err(_) => Err(error_code::INVALID_USER_IDENTITY),
@@ -66,6 +50,27 @@ impl MiningServer {
                 .workers
                 .count(&String::from_utf8_lossy(name), hashes)
         });
+        let is_block = block.is_some();
+        if let Some(block) = block {
+            let (job_id, user_identity) = (share.job_id, channel.user_identity.clone());
+            let worker = worker.as_ref().map(|worker| Arc::clone(&worker.name));
+            out.event(match block {
+                Block::Ours(solution) => ServerEvent::Block {
+                    channel_id,
+                    job_id,
+                    user_identity,
+                    worker,
+                    solution,
+                },
+                Block::Custom(block) => ServerEvent::CustomBlock {
+                    channel_id,
+                    job_id,
+                    user_identity,
+                    worker,
+                    block,
+                },
+            });
+        }
         match judged {
             Ok(accepted) => {
                 let cost = accepted.hashes;

@@ -29,7 +29,10 @@ pub enum JobSource {
         id: u64,
     },
     /// The client (SV2 5.3.18).
-    Custom,
+    Custom {
+        /// The id of the token that permits it.
+        token: [u8; 16],
+    },
 }
 
 /// A share that was accepted. It has all that a relay needs to submit it further up.
@@ -78,6 +81,8 @@ pub struct Solution {
 /// A share of a custom job that is a block.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CustomBlock {
+    /// The id of the token that permits its job.
+    pub token: [u8; 16],
     /// The whole header.
     pub header: [u8; 80],
     /// The whole coinbase transaction, with its witness.

@@ -184,6 +184,7 @@ impl Witness {
             }
             ServerEvent::Updated { .. }
             | ServerEvent::Retargeted { .. }
+            | ServerEvent::RecordAwaited(_)
             | ServerEvent::JobCreated { .. }
             // Some miners ask for more channels than they get.
             | ServerEvent::Limited(Limit::Channels) => {}

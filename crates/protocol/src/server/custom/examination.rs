@@ -79,6 +79,7 @@ impl MiningServer {
         let draft = Draft {
             coinbase: Arc::new(Coinbase::new(&fields)),
             basis: Basis::Custom(Arc::new(CustomBasis {
+                token: token.id,
                 version: job.version,
                 script_sig: script_sig.to_vec(),
                 merkle_path,

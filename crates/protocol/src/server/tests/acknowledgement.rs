@@ -35,6 +35,17 @@ fn numbers(miner: &Miner) -> Vec<u64> {
         .collect()
 }
 
+/// The numbers that acknowledgements wait for, of all that was told.
+fn awaited(miner: &Miner) -> Vec<u64> {
+    let events = miner.events.iter();
+    events
+        .filter_map(|event| match event {
+            ServerEvent::RecordAwaited(number) => Some(*number),
+            _ => None,
+        })
+        .collect()
+}
+
 #[test]
 fn difficulty_below_one_is_carried_to_the_next_acknowledgement() {
     // POOL-54, T-29
@@ -59,12 +70,14 @@ fn a_complete_batch_waits_until_its_last_share_is_recorded() {
         assert!(share(&mut miner, &opened, i).is_empty());
     }
     assert_eq!(numbers(&miner), [1, 2, 3, 4, 5, 6, 7]);
+    assert_eq!(awaited(&miner), [3, 6]);
     assert!(recorded(&mut miner, 2).is_empty());
     assert_eq!(acknowledged(&recorded(&mut miner, 5)), (2, 3, 0));
     assert_eq!(acknowledged(&recorded(&mut miner, 7)), (5, 3, 0));
     assert!(recorded(&mut miner, 7).is_empty());
     let last = miner.wait(Duration::from_secs(1));
     assert_eq!(acknowledged(&last), (6, 1, 0));
+    assert_eq!(awaited(&miner), [3, 6], "the last one was recorded before");
 }
 
 #[test]
@@ -91,6 +104,7 @@ fn a_small_batch_waits_for_the_delay_and_then_for_its_own_shares_only() {
     share(&mut miner, &a, 9);
     share(&mut miner, &b, 3);
     assert!(miner.wait(Duration::from_secs(1)).is_empty());
+    assert_eq!(awaited(&miner), [3, 4, 5]);
     let answers = recorded(&mut miner, 4);
     let [of_b, of_a] = &answers[..] else {
         panic!("not two acknowledgements: {answers:?}");

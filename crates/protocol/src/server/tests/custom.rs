@@ -559,7 +559,8 @@ fn shares_on_a_custom_job_are_judged_and_credited() {
     let Some(ServerEvent::Accepted { share, .. }) = miner.events.last() else {
         panic!("not accepted: {:?}", miner.events);
     };
-    assert_eq!(share.source, JobSource::Custom);
+    let token = [1; 16];
+    assert_eq!(share.source, JobSource::Custom { token });
     let bad = opened.mine(&opened.job, |hash| hash > opened.target);
     let answer = miner.send(opened.submit(bad));
     assert_eq!(rejected(&answer), "difficulty-too-low");
@@ -712,6 +713,7 @@ fn a_block_of_a_custom_job_is_told_whole() {
     let block = told.unwrap();
     assert_eq!(sha256d(&block.header), block.hash);
     assert_eq!(block.height, Some(102));
+    assert_eq!(block.token, wish.id);
     let coinbase: Transaction = bitcoin::consensus::deserialize(&block.coinbase).unwrap();
     assert!(!coinbase.input[0].witness.is_empty());
     let txid = coinbase.compute_txid().to_byte_array();

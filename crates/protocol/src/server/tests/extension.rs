@@ -103,6 +103,12 @@ fn a_name_that_is_too_long_rejects_the_share_but_not_the_block() {
     let answer = submit(&mut miner, share(&opened, 0), &named(&"x".repeat(33)));
     assert_eq!(rejected(&answer), "invalid-user-identity");
     assert_eq!(miner.blocks().len(), 1);
+    submit(&mut miner, share(&opened, 1), &named("rig"));
+    let finders = miner.events.iter().filter_map(|event| match event {
+        ServerEvent::Block { worker, .. } => Some(worker.as_deref()),
+        _ => None,
+    });
+    assert_eq!(finders.collect::<Vec<_>>(), [None, Some("rig")]);
 }
 
 #[test]
