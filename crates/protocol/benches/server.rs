@@ -96,6 +96,11 @@ fn each_frame(mut frames: &mut [u8], mut each: impl FnMut(Frame<'_>)) {
     }
 }
 
+/// The pool's layout.
+fn space() -> ExtranonceSpace {
+    ExtranonceSpace::new(&[0, 0, 0, 1], 16).unwrap()
+}
+
 fn tracker() -> WorkTracker {
     WorkTracker::new(CoinbasePlan {
         reward_script: vec![

@@ -25,6 +25,11 @@ struct Table {
     rejected: usize,
 }
 
+/// The pool's layout.
+fn space() -> ExtranonceSpace {
+    ExtranonceSpace::new(&[0; 4], 16).unwrap()
+}
+
 fn each_frame(frames: &mut [u8], mut each: impl FnMut(Frame<'_>)) {
     let mut rest = frames;
     while let Some((header, frames)) = rest.split_first_chunk_mut::<HEADER_LEN>() {
