@@ -1,13 +1,13 @@
 //! The coinbase transaction around the extranonce, and the merkle root above it.
 
-use std::sync::Arc;
-
 use bitcoin::consensus::Encodable;
 use bitcoin::{Amount, ScriptBuf, TxOut, VarInt};
-use sha2::{Digest, Sha256};
 
 use crate::payout::{MAX_ADDRESS_SCRIPT, MAX_ADDRESS_SIGOPS, Payout};
+use crate::sha256d::{self, Midstate};
 use crate::work::Template;
+
+pub use crate::sha256d::{merkle_root, sha256d};
 
 /// Consensus limit of a coinbase's scriptSig.
 pub const MAX_SCRIPT_SIG: usize = 100;
@@ -247,61 +247,12 @@ impl Coinbase {
         bytes.extend_from_slice(locktime);
         bytes
     }
-}
 
-/// Hashes a coinbase whose first bytes do not change: the compressions of prefix and extranonce
-/// prefix are done once per job and channel, not once per share.
-#[derive(Clone)]
-pub struct CoinbaseHasher {
-    coinbase: Arc<Coinbase>,
-    started: Sha256,
-}
-
-impl CoinbaseHasher {
-    /// Prepares for one channel's extranonce prefix.
-    pub fn new(coinbase: Arc<Coinbase>, extranonce_prefix: &[u8]) -> Self {
-        let started = Sha256::new()
-            .chain_update(&coinbase.prefix)
-            .chain_update(extranonce_prefix);
-        Self { coinbase, started }
+    /// For hashing it with extranonces that begin with `extranonce_prefix` and have `rollable`
+    /// further bytes: what is before those is hashed once per job and channel, not once per share.
+    pub fn midstate(&self, extranonce_prefix: &[u8], rollable: usize) -> Midstate {
+        Midstate::new(&[&self.prefix, extranonce_prefix], rollable, &self.suffix)
     }
-
-    /// The txid, in header order, with the rollable part of the extranonce.
-    pub fn txid(&self, extranonce: &[u8]) -> [u8; 32] {
-        let once = self
-            .started
-            .clone()
-            .chain_update(extranonce)
-            .chain_update(&self.coinbase.suffix)
-            .finalize();
-        Sha256::digest(once).into()
-    }
-
-    /// What was prepared for.
-    pub fn coinbase(&self) -> &Coinbase {
-        &self.coinbase
-    }
-}
-
-impl std::fmt::Debug for CoinbaseHasher {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("CoinbaseHasher").finish_non_exhaustive()
-    }
-}
-
-/// Double SHA-256.
-pub fn sha256d(bytes: &[u8]) -> [u8; 32] {
-    Sha256::digest(Sha256::digest(bytes)).into()
-}
-
-/// The merkle root over a leftmost leaf and its siblings, deepest first (SV2 5.3.16).
-pub fn merkle_root(leaf: [u8; 32], path: &[[u8; 32]]) -> [u8; 32] {
-    path.iter().fold(leaf, |node, sibling| {
-        let mut pair = [0; 64];
-        pair[..32].copy_from_slice(&node);
-        pair[32..].copy_from_slice(sibling);
-        sha256d(&pair)
-    })
 }
 
 /// A block header's fields.
@@ -336,7 +287,7 @@ impl Header<'_> {
 
     /// The block hash, in header order.
     pub fn hash(self) -> [u8; 32] {
-        sha256d(&self.to_bytes())
+        sha256d::header(&self.to_bytes())
     }
 }
 

@@ -22,6 +22,7 @@ pub mod payout;
 pub mod provider;
 pub mod server;
 pub mod setup;
+pub mod sha256d;
 pub mod target;
 pub mod token;
 pub mod transactions;

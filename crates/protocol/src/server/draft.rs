@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::verdict::JobSource;
-use crate::coinbase::{Coinbase, CoinbaseHasher, merkle_root};
+use crate::coinbase::{Coinbase, merkle_root};
+use crate::sha256d::Midstate;
 use crate::work::{self, Template};
 
 /// A block without its extranonce.
@@ -68,13 +69,14 @@ impl Draft {
         }
     }
 
-    /// For extranonces that begin with `prefix`.
-    pub(super) fn hasher(&self, prefix: &[u8]) -> CoinbaseHasher {
-        CoinbaseHasher::new(Arc::clone(&self.coinbase), prefix)
+    /// For extranonces that begin with `prefix` and have `rollable` further bytes.
+    pub(super) fn midstate(&self, prefix: &[u8], rollable: usize) -> Midstate {
+        self.coinbase.midstate(prefix, rollable)
     }
 
     /// With that extranonce.
     pub(super) fn merkle_root(&self, extranonce: &[u8]) -> [u8; 32] {
-        merkle_root(self.hasher(extranonce).txid(&[]), self.merkle_path())
+        let txid = self.midstate(extranonce, 0).sha256d(&[]);
+        merkle_root(txid, self.merkle_path())
     }
 }

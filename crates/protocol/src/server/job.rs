@@ -6,8 +6,9 @@ use super::channel::{ChannelKind, VERSION_ROLLING_MASK};
 use super::draft::Draft;
 use super::extranonce::Extranonce;
 use super::verdict::{Accepted, Block, CustomBlock, JobSource, Share, Solution, Verdict};
-use crate::coinbase::{CoinbaseHasher, Header, merkle_root, sha256d};
+use crate::coinbase::{Header, merkle_root};
 use crate::error_code::{self, ErrorCode};
+use crate::sha256d::{self, Midstate};
 use crate::target::Target;
 use crate::work::PrevHash;
 
@@ -43,7 +44,7 @@ enum Hashing {
     /// It is known: standard channels have nothing to add.
     Root([u8; 32]),
     /// By the extranonce in the share.
-    Coinbase(CoinbaseHasher),
+    Coinbase(Midstate),
 }
 
 /// How good a share's hash is.
@@ -67,7 +68,9 @@ impl ChannelJob {
         let prefix = extranonce_prefix.as_bytes();
         let hashing = match kind {
             ChannelKind::Standard => Hashing::Root(draft.merkle_root(prefix)),
-            ChannelKind::Extended { .. } => Hashing::Coinbase(draft.hasher(prefix)),
+            ChannelKind::Extended { extranonce_size } => {
+                Hashing::Coinbase(draft.midstate(prefix, usize::from(extranonce_size)))
+            }
         };
         Self {
             id,
@@ -100,7 +103,7 @@ impl ChannelJob {
         if share.ntime < *min_ntime || u64::from(share.ntime) > latest {
             return Err(error_code::INVALID_SHARE);
         }
-        let hash = sha256d(&self.header(share, prev_hash));
+        let hash = sha256d::header(&self.header(share, prev_hash));
         let reached = Target::from_le_bytes(hash);
         let (is_share, is_block) = (reached <= *target, reached <= prev_hash.target);
         if !is_share && !is_block {
@@ -116,8 +119,9 @@ impl ChannelJob {
     fn header(&self, share: Share<'_>, prev_hash: &PrevHash) -> [u8; 80] {
         let root = match &self.hashing {
             Hashing::Root(root) => *root,
-            Hashing::Coinbase(hasher) => {
-                merkle_root(hasher.txid(share.extranonce), self.draft.merkle_path())
+            Hashing::Coinbase(midstate) => {
+                let txid = midstate.sha256d(share.extranonce);
+                merkle_root(txid, self.draft.merkle_path())
             }
         };
         let header = Header {
