@@ -255,6 +255,21 @@ impl Coinbase {
     }
 }
 
+/// What [`merkle_root`] needs to get from the leftmost leaf to the root, deepest first, given the
+/// leaves to the right of it in their order.
+pub fn merkle_path(others: impl IntoIterator<Item = [u8; 32]>) -> Vec<[u8; 32]> {
+    let mut path = Vec::new();
+    // A level of the tree without its leftmost node, which depends on the extranonce.
+    let mut level: Vec<_> = others.into_iter().collect();
+    while let Some((sibling, rest)) = level.split_first() {
+        path.push(*sibling);
+        // A level's last node without a partner is its own.
+        let parent = |pair: &[[u8; 32]]| merkle_root(pair[0], &[*pair.last().unwrap_or(&pair[0])]);
+        level = rest.chunks(2).map(parent).collect();
+    }
+    path
+}
+
 /// A block header's fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header<'a> {

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use bitcoin::consensus::deserialize;
 use bitcoin::hashes::Hash;
 use bitcoin::{Transaction, Txid, merkle_tree};
+use proptest::prelude::*;
 
 use super::*;
 use crate::testing::{new_template, plan};
@@ -105,29 +106,31 @@ fn the_prepared_hash_is_the_txid() {
     }
 }
 
+/// SV2 5.3.16 and 7.2: against an independent root.
+#[track_caller]
+fn check_path(leaves: &[[u8; 32]]) {
+    let path = merkle_path(leaves[1..].iter().copied());
+    let txids = leaves.iter().copied().map(Txid::from_byte_array);
+    let root = merkle_tree::calculate_root(txids).unwrap();
+    assert_eq!(merkle_root(leaves[0], &path), root.to_byte_array());
+    let depth = leaves.len().next_power_of_two().trailing_zeros();
+    assert_eq!(path.len(), depth as usize);
+}
+
 #[test]
-fn folding_the_path_gives_the_merkle_root_for_any_number_of_transactions() {
+fn the_path_leads_to_the_root_for_every_small_number_of_transactions() {
     // TPS-17, POOL-32, T-34
-    for count in 1..=9u8 {
-        let txids: Vec<Txid> = (0..count).map(|i| Txid::from_byte_array([i; 32])).collect();
-        let root = merkle_tree::calculate_root(txids.iter().copied()).unwrap();
-        let leaves: Vec<[u8; 32]> = txids.iter().map(|txid| txid.to_byte_array()).collect();
-        let folded = merkle_root(leaves[0], &path_of_first(&leaves));
-        assert_eq!(folded, root.to_byte_array(), "{count} transactions");
+    for count in 1..=70u8 {
+        check_path(&(0..count).map(|i| sha256d(&[i])).collect::<Vec<_>>());
     }
 }
 
-/// The siblings on the way from the first leaf to the root.
-fn path_of_first(leaves: &[[u8; 32]]) -> Vec<[u8; 32]> {
-    let (mut level, mut path) = (leaves.to_vec(), Vec::new());
-    while level.len() > 1 {
-        path.push(level[1]);
-        level = level
-            .chunks(2)
-            .map(|pair| merkle_root(pair[0], &[*pair.last().unwrap()]))
-            .collect();
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn the_path_leads_to_the_root(leaves in prop::collection::vec(any::<[u8; 32]>(), 1..600)) {
+        check_path(&leaves);
     }
-    path
 }
 
 #[test]
