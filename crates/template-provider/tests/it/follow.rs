@@ -6,10 +6,11 @@ use bitcoin::consensus::deserialize;
 use bitcoin::consensus::encode::serialize_hex;
 use bitcoin::hashes::Hash;
 use bitcoin::{Transaction, Txid};
+use regtest::chain::text;
 use serde_json::{Value, json};
 use template_provider::source::{Constraints, Event, Refresh, Request, Template};
 
-use crate::chain::{coinbase, merkle_root, text};
+use crate::chain::{coinbase, merkle_root};
 use crate::node::{Kind, Node};
 use crate::watch::{EAGER, Received, SMALL, TIPS_ONLY, Watcher};
 

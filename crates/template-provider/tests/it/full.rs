@@ -2,9 +2,10 @@
 
 use bitcoin::consensus::deserialize;
 use bitcoin::{Amount, ScriptBuf, Transaction, Weight};
+use regtest::chain::with_sigops;
 use template_provider::source::{Constraints, Verdict};
 
-use crate::chain::{coinbase, solve, with_sigops};
+use crate::chain::{coinbase, solve};
 use crate::node::{Kind, Node};
 use crate::watch::{TIPS_ONLY, Watcher};
 

@@ -1,18 +1,11 @@
 //! The program itself, with a client that speaks SV2 to it.
 
 use std::collections::VecDeque;
-use std::fs;
-use std::io::Read;
-use std::net::TcpListener;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::ops::{Deref, DerefMut};
+use std::time::Duration;
 
-use daemon::dial::{HostPort, Upstream};
 use daemon::wire::{TcpConnection, WireError};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use protocol::frame::MAX_PAYLOAD;
-use protocol::keys::AuthorityKey;
 use protocol::message::template::{
     CoinbaseOutputConstraints, NewTemplateOwned, RequestTransactionData, SetNewPrevHashOwned,
     SubmitSolutionOwned,
@@ -20,9 +13,9 @@ use protocol::message::template::{
 use protocol::message::{
     AnyMessage, Message, Received, TemplateDistribution, TemplateDistributionOwned, decode, encode,
 };
+use regtest::free_port;
 use stratum_core::binary_sv2::B064KOwned;
 use stratum_core::common_messages_sv2::Protocol;
-use tempfile::TempDir;
 use template_provider::source::{Solution, Template};
 use tokio::time::timeout;
 
@@ -31,131 +24,32 @@ use crate::node::{Kind, LIMIT, Node};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_template-provider");
 
-pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
+/// A running template provider.
+pub(crate) struct Program(regtest::Program);
+
+impl Deref for Program {
+    type Target = regtest::Program;
+
+    fn deref(&self) -> &regtest::Program {
+        &self.0
+    }
 }
 
-/// A running template provider.
-pub(crate) struct Program {
-    directory: TempDir,
-    authority: AuthorityKey,
-    port: u16,
-    monitoring_port: u16,
-    process: Child,
+impl DerefMut for Program {
+    fn deref_mut(&mut self) -> &mut regtest::Program {
+        &mut self.0
+    }
 }
 
 impl Program {
     pub(crate) fn start(node: &Node, kind: Kind) -> Self {
         println!("{kind:?}");
-        Self::start_on(&node.access(kind), free_port())
+        Self::start_on(&kind.access(node), free_port())
     }
 
     pub(crate) fn start_on(access: &str, port: u16) -> Self {
-        let directory = TempDir::new().unwrap();
-        let authority = AuthorityKey::generate(&mut rand::thread_rng());
-        let monitoring_port = free_port();
-        let config = format!(
-            "listen_address = \"127.0.0.1:{port}\"\n\
-             monitoring_address = \"127.0.0.1:{monitoring_port}\"\n\
-             authority_public_key = \"{}\"\nauthority_secret_key = \"{}\"\n\
-             cert_validity_sec = 3600\nfee_threshold = 1\nmin_interval = 0\n\
-             [node]\n{access}",
-            authority.public_text(),
-            authority.secret_text(),
-        );
-        fs::write(directory.path().join("config.toml"), config).unwrap();
-        let process = Command::new(PROGRAM)
-            .arg("--config")
-            .arg(directory.path().join("config.toml"))
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        Self {
-            directory,
-            authority,
-            port,
-            monitoring_port,
-            process,
-        }
-    }
-
-    /// Exit code of `template-provider healthcheck`, and what it prints.
-    pub(crate) fn health(&self) -> (Option<i32>, String) {
-        let output = Command::new(PROGRAM)
-            .arg("healthcheck")
-            .arg("--config")
-            .arg(self.directory.path().join("config.toml"))
-            .output()
-            .unwrap();
-        (
-            output.status.code(),
-            String::from_utf8(output.stdout).unwrap(),
-        )
-    }
-
-    #[track_caller]
-    pub(crate) fn wait_for_health(&self, code: i32) -> String {
-        let deadline = Instant::now() + LIMIT;
-        loop {
-            let (seen, text) = self.health();
-            if seen == Some(code) && !text.is_empty() {
-                return text;
-            }
-            assert!(Instant::now() < deadline, "health stays {seen:?}: {text}");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-
-    pub(crate) fn get(&self, path: &str) -> String {
-        use std::io::Write;
-        let mut stream = std::net::TcpStream::connect(("127.0.0.1", self.monitoring_port)).unwrap();
-        write!(stream, "GET {path} HTTP/1.0\r\n\r\n").unwrap();
-        let mut text = String::new();
-        stream.read_to_string(&mut text).unwrap();
-        text
-    }
-
-    /// Waits until the metrics hold this line; a verdict may come after the work that follows it.
-    #[track_caller]
-    pub(crate) fn wait_for_metric(&self, line: &str) {
-        let deadline = Instant::now() + LIMIT;
-        loop {
-            let metrics = self.get("/metrics");
-            if metrics.lines().any(|seen| seen == line) {
-                return;
-            }
-            assert!(Instant::now() < deadline, "no {line} in {metrics}");
-            std::thread::sleep(Duration::from_millis(5));
-        }
-    }
-
-    pub(crate) fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(self.process.id().try_into().unwrap()), signal).unwrap();
-    }
-
-    /// Waits for the program to end by itself; returns what it wrote, too.
-    #[track_caller]
-    pub(crate) fn end(&mut self) -> (ExitStatus, String) {
-        let deadline = Instant::now() + LIMIT;
-        let status = loop {
-            if let Some(status) = self.process.try_wait().unwrap() {
-                break status;
-            }
-            assert!(Instant::now() < deadline, "the program does not end");
-            std::thread::sleep(Duration::from_millis(5));
-        };
-        let mut text = String::new();
-        self.process
-            .stderr
-            .take()
-            .unwrap()
-            .read_to_string(&mut text)
-            .unwrap();
-        (status, text)
+        let keys = format!("fee_threshold = 1\nmin_interval = 0\n[node]\n{access}");
+        Self(regtest::Program::start(PROGRAM, port, &keys))
     }
 
     pub(crate) async fn client(&self) -> Client {
@@ -163,42 +57,17 @@ impl Program {
     }
 
     pub(crate) async fn client_with_flags(&self, flags: u32) -> Result<Client, String> {
-        let mut upstream = Upstream::new(
-            HostPort {
-                host: "127.0.0.1".to_owned(),
-                port: self.port,
-            },
-            self.authority.public(),
-            Protocol::TemplateDistributionProtocol,
-            "test",
-        );
+        let mut upstream = self.upstream(Protocol::TemplateDistributionProtocol);
         upstream.request.flags = flags;
         upstream.max_payload = MAX_PAYLOAD;
-        let deadline = Instant::now() + LIMIT;
-        loop {
-            match upstream.connect().await {
-                Ok((connection, accepted)) => {
-                    assert_eq!(accepted.flags, 0, "TPS-02");
-                    return Ok(Client {
-                        connection,
-                        early: VecDeque::new(),
-                        last_id: 0,
-                    });
-                }
-                // The program may not listen yet.
-                Err(daemon::dial::DialError::Connect { .. }) if Instant::now() < deadline => {
-                    tokio::time::sleep(Duration::from_millis(10)).await;
-                }
-                Err(error) => return Err(error.to_string()),
-            }
-        }
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        let connected = self.connect(&upstream).await;
+        let (connection, accepted) = connected.map_err(|error| error.to_string())?;
+        assert_eq!(accepted.flags, 0, "TPS-02");
+        Ok(Client {
+            connection,
+            early: VecDeque::new(),
+            last_id: 0,
+        })
     }
 }
 

@@ -1,10 +1,11 @@
 //! Solutions become blocks, or the node says why not.
 
 use bitcoin::{Amount, ScriptBuf, Witness};
+use regtest::chain::text;
 use serde_json::json;
 use template_provider::source::{Request, Verdict};
 
-use crate::chain::{coinbase, solve, text};
+use crate::chain::{coinbase, solve};
 use crate::node::{Kind, Node};
 use crate::watch::{EAGER, Received, TIPS_ONLY, Watcher};
 

@@ -1,0 +1,178 @@
+//! A role of ours as a program, on ports of its own.
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus};
+use std::time::{Duration, Instant};
+
+use daemon::dial::{DialError, HostPort, Upstream};
+use daemon::wire::TcpConnection;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use protocol::keys::AuthorityKey;
+use protocol::message::common::Protocol;
+use protocol::setup::Accepted;
+use tempfile::TempDir;
+
+use crate::LIMIT;
+
+/// A port nobody listens on.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+/// A running role; it is killed when it is dropped.
+pub struct Program {
+    path: &'static str,
+    directory: TempDir,
+    authority: AuthorityKey,
+    port: u16,
+    monitoring_port: u16,
+    process: Child,
+}
+
+impl Program {
+    /// Starts the program at `path`, which is to listen on `port`. `keys` is its configuration
+    /// beyond where it listens, plain keys first.
+    pub fn start(path: &'static str, port: u16, keys: &str) -> Self {
+        let directory = TempDir::new().unwrap();
+        let authority = AuthorityKey::generate(&mut rand::thread_rng());
+        let monitoring_port = free_port();
+        let config = format!(
+            "listen_address = \"127.0.0.1:{port}\"\n\
+             monitoring_address = \"127.0.0.1:{monitoring_port}\"\n\
+             authority_public_key = \"{}\"\nauthority_secret_key = \"{}\"\n{keys}",
+            authority.public_text(),
+            authority.secret_text(),
+        );
+        fs::write(directory.path().join("config.toml"), config).unwrap();
+        // A file, because a pipe that nobody reads fills up and stops the program.
+        let log = File::create(directory.path().join("log")).unwrap();
+        let process = Command::new(path)
+            .arg("--config")
+            .arg(directory.path().join("config.toml"))
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        Self {
+            path,
+            directory,
+            authority,
+            port,
+            monitoring_port,
+            process,
+        }
+    }
+
+    /// Exit code of its `healthcheck`, and what that prints.
+    pub fn health(&self) -> (Option<i32>, String) {
+        let output = Command::new(self.path)
+            .arg("healthcheck")
+            .arg("--config")
+            .arg(self.file("config.toml"))
+            .output()
+            .unwrap();
+        (
+            output.status.code(),
+            String::from_utf8(output.stdout).unwrap(),
+        )
+    }
+
+    /// Waits until `healthcheck` exits with this code; returns what it prints.
+    #[track_caller]
+    pub fn wait_for_health(&self, code: i32) -> String {
+        let deadline = Instant::now() + LIMIT;
+        loop {
+            let (seen, text) = self.health();
+            if seen == Some(code) && !text.is_empty() {
+                return text;
+            }
+            assert!(Instant::now() < deadline, "health stays {seen:?}: {text}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// The answer to a GET request on its monitoring port, head and body.
+    pub fn get(&self, path: &str) -> String {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.monitoring_port)).unwrap();
+        write!(stream, "GET {path} HTTP/1.0\r\n\r\n").unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        text
+    }
+
+    /// Waits until the metrics hold this line: they may come later than what they count.
+    #[track_caller]
+    pub fn wait_for_metric(&self, line: &str) {
+        let deadline = Instant::now() + LIMIT;
+        loop {
+            let metrics = self.get("/metrics");
+            if metrics.lines().any(|seen| seen == line) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "no {line} in {metrics}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// The program as its clients dial it.
+    pub fn upstream(&self, protocol: Protocol) -> Upstream {
+        let address = HostPort {
+            host: "127.0.0.1".to_owned(),
+            port: self.port,
+        };
+        Upstream::new(address, self.authority.public(), protocol, "test")
+    }
+
+    /// Connects a client as soon as the program listens.
+    ///
+    /// # Errors
+    /// The program refuses.
+    pub async fn connect(
+        &self,
+        upstream: &Upstream,
+    ) -> Result<(TcpConnection, Accepted), DialError> {
+        let deadline = Instant::now() + LIMIT;
+        loop {
+            match upstream.connect().await {
+                Err(DialError::Connect { .. }) if Instant::now() < deadline => {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+                connected => return connected,
+            }
+        }
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.process.id().try_into().unwrap()), signal).unwrap();
+    }
+
+    /// Waits for it to end by itself; returns what it wrote, too.
+    #[track_caller]
+    pub fn end(&mut self) -> (ExitStatus, String) {
+        let deadline = Instant::now() + LIMIT;
+        let status = loop {
+            if let Some(status) = self.process.try_wait().unwrap() {
+                break status;
+            }
+            assert!(Instant::now() < deadline, "the program does not end");
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        (status, fs::read_to_string(self.file("log")).unwrap())
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
