@@ -4,8 +4,8 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::config::Reader;
@@ -53,6 +53,15 @@ pub enum NodeError {
     },
 }
 
+impl NodeError {
+    fn answer(method: &str, reason: &dyn ToString) -> Self {
+        Self::Answer {
+            method: method.to_owned(),
+            reason: reason.to_string(),
+        }
+    }
+}
+
 /// A node's RPC interface. Cheap to clone.
 #[derive(Clone)]
 pub struct NodeRpc {
@@ -63,10 +72,44 @@ pub struct NodeRpc {
     limit: Duration,
 }
 
+#[derive(Serialize)]
+struct Call<'a> {
+    jsonrpc: &'static str,
+    /// Place in a batch.
+    id: usize,
+    method: &'a str,
+    params: &'a Value,
+}
+
+impl<'a> Call<'a> {
+    fn new(id: usize, method: &'a str, params: &'a Value) -> Self {
+        Self {
+            jsonrpc: "1.0",
+            id,
+            method,
+            params,
+        }
+    }
+}
+
 #[derive(Deserialize)]
-struct Envelope {
+struct Answer {
+    id: Option<usize>,
     result: Value,
     error: Option<RpcFault>,
+}
+
+impl Answer {
+    fn open<T: DeserializeOwned>(self, method: &str) -> Result<T, NodeError> {
+        if let Some(RpcFault { code, message }) = self.error {
+            return Err(NodeError::Rpc {
+                method: method.to_owned(),
+                code,
+                message,
+            });
+        }
+        serde_json::from_value(self.result).map_err(|error| NodeError::answer(method, &error))
+    }
 }
 
 #[derive(Deserialize)]
@@ -159,20 +202,58 @@ impl NodeRpc {
         method: &str,
         params: Value,
     ) -> Result<T, NodeError> {
+        let answer: Answer = self.post(method, &Call::new(0, method, &params)).await?;
+        answer.open(method)
+    }
+
+    /// Calls `method` once with each of `params`, in one request. The results are in their order;
+    /// each call can fail by itself.
+    ///
+    /// # Errors
+    /// The node cannot be reached, or does not answer each call.
+    pub async fn batch<T: DeserializeOwned>(
+        &self,
+        method: &str,
+        params: &[Value],
+    ) -> Result<Vec<Result<T, NodeError>>, NodeError> {
+        let calls: Vec<Call<'_>> = params
+            .iter()
+            .enumerate()
+            .map(|(id, params)| Call::new(id, method, params))
+            .collect();
+        let mut answers: Vec<Answer> = self.post(method, &calls).await?;
+        answers.sort_by_key(|answer| answer.id);
+        if !answers
+            .iter()
+            .map(|answer| answer.id)
+            .eq((0..calls.len()).map(Some))
+        {
+            let (answers, calls) = (answers.len(), calls.len());
+            let reason = format!("{answers} answers to a batch of {calls} calls");
+            return Err(NodeError::answer(method, &reason));
+        }
+        Ok(answers
+            .into_iter()
+            .map(|answer| answer.open(method))
+            .collect())
+    }
+
+    /// Sends `body` and reads what comes back.
+    async fn post<T: DeserializeOwned>(
+        &self,
+        method: &str,
+        body: &(impl Serialize + Sync),
+    ) -> Result<T, NodeError> {
         let unreachable = |source| NodeError::Unreachable {
             address: self.address.clone(),
             source,
-        };
-        let answer = |reason: String| NodeError::Answer {
-            method: method.to_owned(),
-            reason,
         };
         let response = self
             .client
             .post(format!("http://{}/", self.address))
             .basic_auth(&self.user, Some(&self.password))
             .timeout(self.limit)
-            .json(&json!({ "jsonrpc": "1.0", "id": 0, "method": method, "params": params }))
+            .json(body)
             .send()
             .await
             .map_err(unreachable)?;
@@ -183,16 +264,7 @@ impl NodeRpc {
             });
         }
         let bytes = response.bytes().await.map_err(unreachable)?;
-        let envelope: Envelope =
-            serde_json::from_slice(&bytes).map_err(|error| answer(error.to_string()))?;
-        if let Some(RpcFault { code, message }) = envelope.error {
-            return Err(NodeError::Rpc {
-                method: method.to_owned(),
-                code,
-                message,
-            });
-        }
-        serde_json::from_value(envelope.result).map_err(|error| answer(error.to_string()))
+        serde_json::from_slice(&bytes).map_err(|error| NodeError::answer(method, &error))
     }
 
     /// What the node knows of the block `hash`; `None` when it has never accepted one of that name.
