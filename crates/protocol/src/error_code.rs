@@ -64,6 +64,14 @@ pub const INVALID_COINBASE_TX_OUTPUTS: ErrorCode = "invalid-coinbase-tx-outputs"
 pub const INVALID_NBITS: ErrorCode = "invalid-nbits";
 /// Custom jobs: the time is too far ahead.
 pub const INVALID_MIN_NTIME: ErrorCode = "invalid-min-ntime";
+/// Declarations: no coinbase transaction, or one that does not pay the pool.
+pub const INVALID_COINBASE_TX: ErrorCode = "invalid-coinbase-tx";
+/// Declarations: the transactions asked for did not come.
+pub const MISSING_TXS: ErrorCode = "missing-txs";
+/// Declarations: no valid block can come of it.
+pub const INVALID_JOB: ErrorCode = "invalid-job";
+/// Declarations: the server cannot judge it now.
+pub const INTERNAL_ERROR: ErrorCode = "internal-error";
 
 /// Transaction data: no such template.
 pub const TEMPLATE_ID_NOT_FOUND: ErrorCode = "template-id-not-found";

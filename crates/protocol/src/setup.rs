@@ -23,6 +23,8 @@ pub const REQUIRES_VERSION_ROLLING: u32 = 1 << 2;
 pub const REQUIRES_FIXED_VERSION: u32 = 1 << 0;
 /// Mining flags of a server: it refuses standard channels.
 pub const REQUIRES_EXTENDED_CHANNELS: u32 = 1 << 1;
+/// Job declaration flags of a client: it declares its transactions, instead of only its coinbase.
+pub const DECLARE_TX_DATA: u32 = 1 << 0;
 
 /// What a server offers on its port.
 #[derive(Debug, Clone, Copy)]

@@ -1,0 +1,7 @@
+//! The `jds` program.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    daemon::role::main::<jds::Jds>()
+}

@@ -1,0 +1,69 @@
+//! Blocks to be checked by the node before they are worked on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use daemon::node::{NodeError, NodeRpc};
+use serde_json::json;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use crate::block::Block;
+use crate::core::Judgement;
+
+/// Proposals the node has at once. It checks one after the other; a second one is on its way
+/// meanwhile. The others wait here, first come, first served.
+const AT_ONCE: usize = 3;
+
+/// How long a job may take to be judged, its turn included. Its client does not wait for ever.
+const PATIENCE: Duration = Duration::from_secs(8);
+/// Bitcoin Core's RPC_DESERIALIZATION_ERROR.
+pub(crate) const NOT_A_BLOCK: i64 = -22;
+
+/// Where proposals go. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Proposals {
+    node: NodeRpc,
+    turns: Arc<Semaphore>,
+}
+
+impl Proposals {
+    pub(crate) fn new(node: NodeRpc) -> Self {
+        Self {
+            node,
+            turns: Arc::new(Semaphore::new(AT_ONCE)),
+        }
+    }
+
+    /// What the node says of a block that lacks nothing but work (BIP-0023).
+    pub(crate) async fn judge(&self, block: &Block) -> Judgement {
+        let judged = timeout(PATIENCE, self.ask(block)).await;
+        judged.unwrap_or_else(|_| {
+            let seconds = PATIENCE.as_secs();
+            Judgement::Unavailable(format!("the node did not judge the job within {seconds} s"))
+        })
+    }
+
+    async fn ask(&self, block: &Block) -> Judgement {
+        // Fails only once the semaphore is closed, which nobody does.
+        let _turn = self.turns.acquire().await;
+        let params = json!([{ "mode": "proposal", "data": block.to_hex() }]);
+        let answer: Result<Option<String>, NodeError> =
+            self.node.call("getblocktemplate", params).await;
+        match answer {
+            Ok(None) => Judgement::Valid,
+            Ok(Some(reason)) => match reason.as_str() {
+                "inconclusive-not-best-prevblk" => Judgement::NotBest,
+                // The very same block was mined.
+                "duplicate" => Judgement::Valid,
+                _ => Judgement::Invalid(reason),
+            },
+            Err(NodeError::Rpc {
+                code: NOT_A_BLOCK,
+                message,
+                ..
+            }) => Judgement::Invalid(message),
+            Err(error) => Judgement::Unavailable(error.to_string()),
+        }
+    }
+}
