@@ -134,6 +134,7 @@ impl CustomWorkClient {
         match message {
             Mining::SetTarget(new) if open.is(new.channel_id) => {
                 open.target = Target::from_le_bytes(*new.maximum_target.as_array());
+                out.event(CustomWorkEvent::Target(open.target));
             }
             // SV2 5.3.10: for jobs that are set from now on, and those the pool has yet to see.
             Mining::SetExtranoncePrefix(new) if new.channel_id == open.id => {

@@ -91,6 +91,8 @@ pub enum CustomWorkInput {
 pub enum CustomWorkEvent {
     /// The channel is open, or has another prefix: later jobs must be built for this.
     Seated(Arc<Seat>),
+    /// Jobs that the pool takes from now on have this target; those it took before keep theirs.
+    Target(Target),
     /// The pool takes a job.
     JobSet {
         /// Which.

@@ -273,8 +273,10 @@ fn the_target_of_a_job_is_that_of_the_moment_it_was_taken() {
     for address in [CHANNEL, GROUP] {
         let mut play = Play::opened();
         let request_id = play.set(1).request_id;
-        play.hear(set_target(address, 200));
-        play.hear(set_target(99, 1));
+        let events = play.hear(set_target(address, 200));
+        assert!(matches!(events[..], [CustomWorkEvent::Target(t)] if t == target(200)));
+        let events = play.hear(set_target(99, 1));
+        assert!(matches!(events[..], [CustomWorkEvent::Ignored(_)]));
         let events = play.hear(job_set(request_id, 40));
         assert!(matches!(
             events[..],

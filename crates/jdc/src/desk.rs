@@ -1,0 +1,250 @@
+//! The task that owns the [`Declarator`]: it hears what all connections say, and tells them what the
+//! declarator wants done.
+
+mod report;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use daemon::clock;
+use daemon::http::Health;
+use protocol::core::Now;
+use protocol::custom_work::CustomWorkInput;
+use protocol::declaration::client::DeclarationInput;
+use protocol::provider::ProviderInput;
+use protocol::work::Work;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tracing::error;
+
+use crate::config::{Config, Pair};
+use crate::declarator::{Action, Declarator, Input, Mode};
+use crate::metrics::Metrics;
+use crate::show::Shown;
+
+/// What is shown to people is at most this old.
+const SHOW_EVERY: Duration = Duration::from_millis(100);
+
+/// From a connection to another server.
+#[derive(Debug)]
+pub(crate) enum Message {
+    /// For the declarator.
+    Input(Input),
+    /// The template provider is connected, or is not.
+    ProviderUp(bool),
+    /// An upstream's pool is connected; this is how it is told something.
+    PoolUp(usize, mpsc::Sender<CustomWorkInput>),
+    /// An upstream's job declarator server is connected.
+    JdsUp(usize, mpsc::Sender<DeclarationInput>),
+}
+
+/// From a miner's connection.
+#[derive(Debug)]
+pub(crate) enum FromMiner {
+    /// For the declarator.
+    Input(Input),
+    /// What all channels of a connection do together, in hashes a second.
+    HashRate {
+        /// The connection's place among all.
+        slot: u32,
+        /// 0 when it is gone.
+        rate: f32,
+    },
+}
+
+/// The ends of the desk's own channels.
+pub(crate) struct Ends {
+    pub(crate) work: watch::Sender<Option<Work>>,
+    pub(crate) requests: mpsc::Sender<ProviderInput>,
+    pub(crate) hash_rate: watch::Sender<f32>,
+    pub(crate) health: watch::Sender<Health>,
+    pub(crate) shown: watch::Sender<Arc<Shown>>,
+    pub(crate) metrics: Metrics,
+}
+
+/// How an upstream's two servers are told something, while they are connected.
+#[derive(Debug, Default)]
+struct Lines {
+    pool: Option<mpsc::Sender<CustomWorkInput>>,
+    jds: Option<mpsc::Sender<DeclarationInput>>,
+}
+
+/// The task's state.
+pub(crate) struct Desk {
+    declarator: Declarator,
+    mode: Mode,
+    upstreams: Vec<Pair>,
+    lines: Vec<Lines>,
+    provider_up: bool,
+    hash_rates: BTreeMap<u32, f32>,
+    /// When the declarator was stepped last.
+    stepped: Instant,
+    ends: Ends,
+    /// When people are to be shown what is new, if anything is.
+    show_at: Option<Instant>,
+}
+
+impl Desk {
+    pub(crate) fn new(config: &Config, ends: Ends) -> Self {
+        let count = config.upstreams.len();
+        let now = clock::now();
+        Self {
+            declarator: Declarator::new(config.mode, config.kit.clone(), count, now),
+            mode: config.mode,
+            upstreams: config.upstreams.clone(),
+            lines: (0..count).map(|_| Lines::default()).collect(),
+            provider_up: false,
+            hash_rates: BTreeMap::new(),
+            stepped: now.instant,
+            ends,
+            show_at: None,
+        }
+    }
+
+    /// Until the role stops.
+    pub(crate) async fn run(
+        mut self,
+        mut messages: mpsc::Receiver<Message>,
+        mut miners: mpsc::Receiver<FromMiner>,
+        stop: CancellationToken,
+    ) {
+        self.wake();
+        loop {
+            let due = self.deadline();
+            tokio::select! {
+                () = stop.cancelled() => return,
+                Some(message) = messages.recv() => self.hear(message),
+                Some(message) = miners.recv() => self.hear_miner(message),
+                () = until(due) => self.wake(),
+            }
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let declarator = self.declarator.deadline(self.stepped);
+        declarator.into_iter().chain(self.show_at).min()
+    }
+
+    fn now(&mut self) -> Now {
+        let now = clock::now();
+        self.stepped = now.instant;
+        now
+    }
+
+    fn wake(&mut self) {
+        let mut actions = Vec::new();
+        let now = self.now();
+        self.declarator.wake(now, &mut actions);
+        self.act(actions);
+    }
+
+    fn hear(&mut self, message: Message) {
+        match message {
+            Message::ProviderUp(up) => self.provider_up = up,
+            Message::PoolUp(upstream, line) => self.lines[upstream].pool = Some(line),
+            Message::JdsUp(upstream, line) => self.lines[upstream].jds = Some(line),
+            Message::Input(input) => {
+                match &input {
+                    Input::PoolLost { upstream, .. } => self.lines[*upstream].pool = None,
+                    Input::JdsLost { upstream, .. } => self.lines[*upstream].jds = None,
+                    _ => {}
+                }
+                return self.step(input);
+            }
+        }
+        self.act(Vec::new());
+    }
+
+    fn hear_miner(&mut self, message: FromMiner) {
+        match message {
+            FromMiner::Input(input) => self.step(input),
+            FromMiner::HashRate { slot, rate } => {
+                if rate > 0.0 {
+                    self.hash_rates.insert(slot, rate);
+                } else {
+                    self.hash_rates.remove(&slot);
+                }
+                let total = self.hash_rates.values().sum();
+                self.ends.hash_rate.send_replace(total);
+                self.step(Input::HashRate(total));
+            }
+        }
+    }
+
+    fn step(&mut self, input: Input) {
+        let mut actions = Vec::new();
+        let now = self.now();
+        self.declarator.step(now, input, &mut actions);
+        self.act(actions);
+    }
+
+    fn act(&mut self, actions: Vec<Action>) {
+        for action in actions {
+            match action {
+                Action::Publish(work) => {
+                    self.ends.work.send_replace(Some(work));
+                }
+                Action::Provider(input) => {
+                    if let Err(full) = self.ends.requests.try_send(input) {
+                        error!(reason = %full, "the template provider was not told something");
+                    }
+                }
+                Action::Pool(upstream, input) => tell(&mut self.lines[upstream].pool, input),
+                Action::Jds(upstream, input) => tell(&mut self.lines[upstream].jds, input),
+                Action::Report(report) => self.report(report),
+            }
+        }
+        self.show();
+    }
+
+    /// Publishes readiness at once, and what people may look at now and then.
+    fn show(&mut self) {
+        let health = self.health();
+        self.ends.health.send_if_modified(|shown| {
+            let changed = *shown != health;
+            *shown = health;
+            changed
+        });
+        let now = Instant::now();
+        match self.show_at {
+            Some(at) if at > now => {}
+            Some(_) => {
+                self.show_at = None;
+                let shown = Shown::of(&self.declarator, &self.upstreams, now);
+                self.ends.shown.send_replace(Arc::new(shown));
+            }
+            None => self.show_at = Some(now + SHOW_EVERY),
+        }
+    }
+
+    /// Ready: pool, job declarator server and template provider connected, a template held.
+    fn health(&self) -> Health {
+        if !self.provider_up {
+            return Health::not_ready("no template provider");
+        }
+        if self.declarator.published().is_none() {
+            return Health::not_ready("no template yet");
+        }
+        if self.mode != Mode::Solo && self.declarator.active().is_none() {
+            return Health::not_ready("solo work: no upstream can be worked for");
+        }
+        Health::Ready
+    }
+}
+
+/// Ends the session whose line is full by dropping it: it must not miss what it was told.
+fn tell<T>(line: &mut Option<mpsc::Sender<T>>, input: T) {
+    let Some(open) = line else { return };
+    if let Err(full) = open.try_send(input) {
+        error!(reason = %full, "a connection does not keep up, it is made anew");
+        *line = None;
+    }
+}
+
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due.into()).await,
+        None => std::future::pending().await,
+    }
+}

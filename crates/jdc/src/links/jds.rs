@@ -1,0 +1,66 @@
+//! To a job declarator server.
+
+use daemon::clock;
+use daemon::drive::{Joined, drive};
+use protocol::declaration::client::{DeclarationClient, DeclarationEvent};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info};
+
+use super::{MAX_PENDING, Redirect};
+use crate::config::Pair;
+use crate::declarator::Input;
+use crate::desk::Message;
+use crate::outlet::Outlet;
+
+/// Until the role stops.
+pub(super) async fn run(
+    number: usize,
+    pair: Pair,
+    desk: mpsc::Sender<Message>,
+    stop: CancellationToken,
+) {
+    let mut sessions = pair.jds.sessions(&stop);
+    while let Some((mut connection, _)) = sessions.next().await {
+        let mut client = DeclarationClient::new(pair.user_identity.clone());
+        if let Err(error) = connection.send(&client.connected(clock::now())).await {
+            debug!(%error, "the job declarator server left at once");
+            continue;
+        }
+        let session = stop.child_token();
+        let outlet = Outlet::new(&desk, &session);
+        let (inputs, mut inputs_in) = mpsc::channel(MAX_PENDING);
+        outlet.put(Message::JdsUp(number, inputs));
+        let mut redirect: Redirect = None;
+        let mut host = Joined {
+            inputs: &mut inputs_in,
+            on_event: |event| on_event(number, event, &outlet, &mut redirect),
+        };
+        let ended = drive(connection, &mut client, &mut host, &session).await;
+        let lost = Input::JdsLost {
+            upstream: number,
+            reason: ended.to_string(),
+        };
+        // The desk may be gone only when the role stops.
+        let _ = desk.send(Message::Input(lost)).await;
+        sessions.ended(&ended);
+        if let Some((host, port)) = redirect {
+            sessions.redirect(&host, port);
+        }
+    }
+}
+
+fn on_event(number: usize, event: DeclarationEvent, outlet: &Outlet, redirect: &mut Redirect) {
+    match event {
+        DeclarationEvent::Ignored(what) => {
+            debug!(what, "message of the job declarator server ignored");
+        }
+        DeclarationEvent::Reconnect { host, port } => *redirect = Some((host, port)),
+        event => {
+            if let DeclarationEvent::Provided { job, transactions } = &event {
+                info!(job, transactions, "missing transactions provided");
+            }
+            outlet.put(Message::Input(Input::Jds(number, event)));
+        }
+    }
+}
