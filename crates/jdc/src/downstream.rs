@@ -164,6 +164,7 @@ impl Host<MiningServer> for Session<'_> {
                 job_id,
                 user_identity,
                 solution,
+                ..
             } => {
                 let hash = BlockHash::from_byte_array(solution.hash);
                 let height = solution.height;

@@ -26,7 +26,7 @@ use std::sync::Arc;
 use daemon::accept::Server;
 use daemon::config::Reader;
 use daemon::http::{Health, Page};
-use daemon::role::{NoOptions, Role};
+use daemon::role::{NoOptions, NoVerbs, Role};
 use daemon::shutdown::Shutdown;
 use prometheus_client::registry::Registry;
 use protocol::message::common::Protocol;
@@ -65,6 +65,7 @@ impl Role for Jdc {
     const ABOUT: &'static str = "Stratum V2 job declarator client";
     const ENV_PREFIX: &'static str = "JDC";
     type Options = NoOptions;
+    type Verb = NoVerbs;
     type Config = Config;
 
     fn configure(_options: &NoOptions, reader: &mut Reader) -> Option<Config> {

@@ -35,7 +35,7 @@ use std::sync::Arc;
 use daemon::accept::Server;
 use daemon::config::Reader;
 use daemon::http::{self, Health, Page};
-use daemon::role::{NoOptions, Role};
+use daemon::role::{NoOptions, NoVerbs, Role};
 use daemon::shutdown::Shutdown;
 use prometheus_client::registry::Registry;
 use protocol::message::common::Protocol;
@@ -66,6 +66,7 @@ impl Role for Jds {
         "Stratum V2 job declarator server: lets miners choose their transactions";
     const ENV_PREFIX: &'static str = "JDS";
     type Options = NoOptions;
+    type Verb = NoVerbs;
     type Config = Config;
 
     fn configure(_options: &NoOptions, reader: &mut Reader) -> Option<Config> {

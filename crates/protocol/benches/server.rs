@@ -112,11 +112,6 @@ fn tracker() -> WorkTracker {
     })
 }
 
-/// As the pool shares it out.
-fn space() -> ExtranonceSpace {
-    ExtranonceSpace::new(&[0, 0, 0, 1], 16).unwrap()
-}
-
 /// A connection with one channel, on the work it was opened with.
 struct Connection {
     server: MiningServer,

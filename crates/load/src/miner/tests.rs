@@ -10,11 +10,6 @@ use protocol::work::Work;
 use super::*;
 use crate::provider;
 
-/// As the pool shares it out.
-fn space() -> ExtranonceSpace {
-    ExtranonceSpace::new(&[0, 0, 0, 1], 16).unwrap()
-}
-
 /// A miner and the rules it is judged by, without a wire.
 struct Table {
     miner: Miner,
