@@ -1,10 +1,12 @@
 //! The mining pool.
 
 use std::net::SocketAddrV4;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Port, Role, ServerConfig, ServiceSpec, Site, btc_node, template_provider};
+use super::{Port, Role, ServerConfig, ServiceSpec, Site, VolumeRole};
+use super::{btc_node, template_provider};
 use crate::topology::{Link, Service, Topology};
 
 /// SV2 mining port.
@@ -71,6 +73,7 @@ struct Config<'a> {
     coinbase_reward_script: String,
     template_provider: Upstream<'a>,
     node: Node<'a>,
+    ledger: Ledger,
 }
 
 #[derive(Serialize)]
@@ -86,6 +89,11 @@ struct Node<'a> {
     rpc_password: &'a str,
 }
 
+#[derive(Serialize)]
+struct Ledger {
+    directory: PathBuf,
+}
+
 /// The spec of a pool.
 pub fn spec(
     service: &Service,
@@ -95,6 +103,9 @@ pub fn spec(
 ) -> ServiceSpec {
     let address = site.subnet.host(service.host);
     let at = |name: &str, port| SocketAddrV4::new(topology.address(name, site.subnet), port);
+    let data = site
+        .paths
+        .volume(format!("{}-data", service.name), VolumeRole::Data);
     let config = Config {
         server: ServerConfig::new(address, MINING_PORT, HTTP_PORT, site.secrets),
         settings,
@@ -108,6 +119,9 @@ pub fn spec(
             rpc_user: &site.secrets.rpc_user,
             rpc_password: &site.secrets.rpc_password,
         },
+        ledger: Ledger {
+            directory: data.path.clone(),
+        },
     };
     let role = Role {
         service,
@@ -116,5 +130,7 @@ pub fn spec(
         ports: vec![Port::new("mining", MINING_PORT)],
         http_port: HTTP_PORT,
     };
-    role.spec(&config, site)
+    let mut spec = role.spec(&config, site);
+    spec.volumes.push(data);
+    spec
 }

@@ -78,6 +78,20 @@ fn node_and_template_provider_share_the_socket() {
 }
 
 #[test]
+fn a_pool_records_in_a_volume_of_its_own() {
+    for paths in [Paths::Container, Paths::Directory(PathBuf::from("/state"))] {
+        let specs = minimal(Subnet::DOCKER, &paths);
+        let [volume] = &specs["pool"].volumes[..] else {
+            panic!("not one volume: {:?}", specs["pool"].volumes);
+        };
+        let directory = config(&specs["pool"])["ledger"]["directory"].clone();
+        assert_eq!(directory.as_str(), volume.path.to_str());
+        let others = specs.values().filter(|spec| spec.volumes.contains(volume));
+        assert_eq!(others.count(), 1);
+    }
+}
+
+#[test]
 fn the_node_listens_on_its_own_address_and_answers_the_lab_only() {
     let specs = minimal(Subnet::PROCESS, &Paths::Container);
     let conf = &specs["btc-node"].files[0].text;
