@@ -94,7 +94,9 @@ impl<'a> Call<'a> {
 
 #[derive(Deserialize)]
 struct Answer {
-    id: Option<usize>,
+    /// Means something in a batch only.
+    #[serde(default)]
+    id: Value,
     result: Value,
     error: Option<RpcFault>,
 }
@@ -222,12 +224,9 @@ impl NodeRpc {
             .map(|(id, params)| Call::new(id, method, params))
             .collect();
         let mut answers: Vec<Answer> = self.post(method, &calls).await?;
-        answers.sort_by_key(|answer| answer.id);
-        if !answers
-            .iter()
-            .map(|answer| answer.id)
-            .eq((0..calls.len()).map(Some))
-        {
+        answers.sort_by_key(|answer| answer.id.as_u64());
+        let ids = answers.iter().map(|answer| answer.id.as_u64());
+        if !ids.eq((0..calls.len() as u64).map(Some)) {
             let (answers, calls) = (answers.len(), calls.len());
             let reason = format!("{answers} answers to a batch of {calls} calls");
             return Err(NodeError::answer(method, &reason));
