@@ -81,7 +81,9 @@ pub(crate) struct Desk {
     /// When the declarator was stepped last.
     stepped: Instant,
     ends: Ends,
-    /// When people are to be shown what is new, if anything is.
+    /// When people were shown something.
+    shown_at: Option<Instant>,
+    /// When they are to be shown what is new, if anything is.
     show_at: Option<Instant>,
 }
 
@@ -98,6 +100,7 @@ impl Desk {
             hash_rates: BTreeMap::new(),
             stepped: now.instant,
             ends,
+            shown_at: None,
             show_at: None,
         }
     }
@@ -207,15 +210,14 @@ impl Desk {
             changed
         });
         let now = Instant::now();
-        match self.show_at {
-            Some(at) if at > now => {}
-            Some(_) => {
-                self.show_at = None;
-                let shown = Shown::of(&self.declarator, &self.upstreams, now);
-                self.ends.shown.send_replace(Arc::new(shown));
-            }
-            None => self.show_at = Some(now + SHOW_EVERY),
+        let next = self.shown_at.map_or(now, |at| at + SHOW_EVERY);
+        if next > now {
+            self.show_at = Some(next);
+            return;
         }
+        (self.shown_at, self.show_at) = (Some(now), None);
+        let shown = Shown::of(&self.declarator, &self.upstreams, now);
+        self.ends.shown.send_replace(Arc::new(shown));
     }
 
     /// Ready: pool, job declarator server and template provider connected, a template held.

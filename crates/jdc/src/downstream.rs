@@ -163,13 +163,14 @@ impl Host<MiningServer> for Session<'_> {
                 channel_id,
                 job_id,
                 user_identity,
+                worker,
                 solution,
                 ..
             } => {
                 let hash = BlockHash::from_byte_array(solution.hash);
                 let height = solution.height;
                 info!(
-                    %peer, channel = channel_id, job = job_id, user = user_identity, %hash, height,
+                    %peer, channel = channel_id, job = job_id, user = user_identity, worker = worker.as_deref(), %hash, height,
                     "block found"
                 );
                 self.role.tell(FromMiner::Input(Input::Block(solution)));

@@ -1,0 +1,8 @@
+//! The whole program between servers that a test plays, well or badly.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod miner;
+mod scripts;
+mod server;
+mod site;
