@@ -22,6 +22,7 @@ mod limits;
 mod negotiation;
 mod open;
 mod shares;
+mod submission;
 mod verdict;
 mod worker;
 
@@ -47,7 +48,7 @@ use channel::Channel;
 use custom::CustomWork;
 use fanout::Announced;
 use group::Group;
-use shares::{Submission, WorkerName};
+use submission::Submission;
 
 pub use acknowledgement::Acknowledge;
 pub use channel::{ChannelKind, VERSION_ROLLING_MASK};
@@ -183,17 +184,12 @@ impl MiningServer {
         self.flags & flag != 0
     }
 
-    fn mining(&mut self, now: Now, message: Mining<'_>, worker: WorkerName<'_>, out: &mut Out) {
+    fn mining(&mut self, now: Now, message: Mining<'_>, out: &mut Out) {
         match message {
             Mining::OpenStandardMiningChannel(request) => self.open(now, &request.into(), out),
             Mining::OpenExtendedMiningChannel(request) => self.open(now, &request.into(), out),
             Mining::UpdateChannel(request) => self.update(now, &request, out),
             Mining::CloseChannel(request) => self.close(&request, out),
-            Mining::SubmitSharesStandard(share) => self.submit(now, &(&share).into(), out),
-            Mining::SubmitSharesExtended(share) => {
-                let submission = Submission::from(&share).of(worker);
-                self.submit(now, &submission, out);
-            }
             Mining::SetCustomMiningJob(request) => self.set_custom_job(now, &request, out),
             other => out.event(ServerEvent::Ignored(other.to_string())),
         }
@@ -253,11 +249,15 @@ impl Core for MiningServer {
             let reason = format!("extension {missing} is required and was not negotiated");
             return self.exceeded(Limit::Extension, &reason, out);
         }
-        let (frame, tail) = self.split_tail(frame);
+        let names_workers = self.granted.has(extension::WORKER_TRACKING);
+        if let Some(submission) = Submission::read(&frame, names_workers) {
+            return match submission {
+                Ok(submission) => self.submit(now, &submission, out),
+                Err(error) => out.close(error.to_string()),
+            };
+        }
         match message::decode(frame) {
-            Ok(Received::Message(AnyMessage::Mining(message))) => {
-                self.mining(now, message, extension::worker(tail), out);
-            }
+            Ok(Received::Message(AnyMessage::Mining(message))) => self.mining(now, message, out),
             Ok(Received::Message(other)) => {
                 out.close(format!("a message of another protocol: {other}"));
             }

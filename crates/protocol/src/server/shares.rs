@@ -2,17 +2,15 @@
 
 use std::sync::Arc;
 
-use stratum_core::mining_sv2::{
-    SubmitSharesErrorOwned, SubmitSharesExtended, SubmitSharesStandard,
-};
+use stratum_core::mining_sv2::SubmitSharesErrorOwned;
 
 use super::channel::ChannelKind;
-use super::verdict::{Block, Share, Verdict};
+use super::submission::Submission;
+use super::verdict::{Block, Verdict};
 use super::worker::Worker;
 use super::{MiningServer, Out, ServerEvent};
 use crate::core::Now;
 use crate::error_code::{self, ErrorCode};
-use crate::extension::TooLong;
 use crate::message::{MiningOwned, text};
 
 impl MiningServer {
@@ -93,61 +91,6 @@ impl MiningServer {
                 self.watch_share(now, channel_id, cost, out);
             }
             Err(code) => reject(submission, code, worker, out),
-        }
-    }
-}
-
-/// The worker that the client says has found a share, if it is to say so.
-pub(super) type WorkerName<'a> = Result<Option<&'a [u8]>, TooLong>;
-
-/// One of the two messages that bring a share.
-pub(super) struct Submission<'a> {
-    channel_id: u32,
-    sequence_number: u32,
-    is_standard: bool,
-    share: Share<'a>,
-    worker: WorkerName<'a>,
-}
-
-impl<'a> Submission<'a> {
-    /// Found by that worker.
-    pub(super) fn of(self, worker: WorkerName<'a>) -> Self {
-        Self { worker, ..self }
-    }
-}
-
-impl<'a> From<&'a SubmitSharesStandard> for Submission<'a> {
-    fn from(message: &'a SubmitSharesStandard) -> Self {
-        Self {
-            channel_id: message.channel_id,
-            sequence_number: message.sequence_number,
-            is_standard: true,
-            share: Share {
-                job_id: message.job_id,
-                nonce: message.nonce,
-                ntime: message.ntime,
-                version: message.version,
-                extranonce: &[],
-            },
-            worker: Ok(None),
-        }
-    }
-}
-
-impl<'a> From<&'a SubmitSharesExtended<'a>> for Submission<'a> {
-    fn from(message: &'a SubmitSharesExtended<'a>) -> Self {
-        Self {
-            channel_id: message.channel_id,
-            sequence_number: message.sequence_number,
-            is_standard: false,
-            share: Share {
-                job_id: message.job_id,
-                nonce: message.nonce,
-                ntime: message.ntime,
-                version: message.version,
-                extranonce: message.extranonce.as_bytes(),
-            },
-            worker: Ok(None),
         }
     }
 }
