@@ -228,6 +228,7 @@ impl MiningServer {
             .collect();
         for id in ids {
             if let Some(channel) = self.channels.remove(&id) {
+                self.acknowledgements.forget(&channel.batch);
                 self.release(&channel);
                 out.event(ServerEvent::Closed { channel_id: id });
             }
@@ -304,13 +305,9 @@ impl Core for MiningServer {
     }
 
     fn wake(&mut self, now: Now, out: &mut Out) {
-        let acknowledgements = &mut self.acknowledgements;
-        if acknowledgements.due.is_some_and(|due| due <= now.instant) {
-            acknowledgements.due = None;
-            for (id, channel) in &mut self.channels {
-                acknowledgements.complete(*id, &mut channel.batch, out);
-            }
-        }
+        let channels = self.channels.iter_mut();
+        let batches = channels.map(|(id, channel)| (*id, &mut channel.batch));
+        self.acknowledgements.wake(now.instant, batches, out);
         if self.custom.due.is_some_and(|due| due <= now.instant) {
             self.end_jobs_off_tip(now);
         }

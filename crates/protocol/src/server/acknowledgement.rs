@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use stratum_core::mining_sv2::SubmitSharesSuccess;
 
+use super::difficulty::earlier;
 use super::{Out, ServerEvent};
 use crate::message::MiningOwned;
 
@@ -25,6 +26,8 @@ pub enum Acknowledge {
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     pub(super) count: u32,
+    /// When it must be complete, if there is a share in it.
+    due: Option<Instant>,
     last_sequence_number: u32,
     /// Of the last share.
     number: u64,
@@ -51,7 +54,9 @@ pub(super) struct Acknowledgements {
     /// In the order of their completion. Each holds a share that is not recorded, so there are
     /// never more than the role lets wait.
     complete: Vec<Complete>,
-    /// When the batches that are not complete must be.
+    /// Channels with shares in no complete batch.
+    incomplete: u32,
+    /// When the first of their batches must be complete, or earlier.
     pub(super) due: Option<Instant>,
 }
 
@@ -64,12 +69,25 @@ impl Acknowledgements {
                 Acknowledge::Recorded => 0,
             },
             complete: Vec::new(),
+            incomplete: 0,
             due: None,
         }
     }
 
-    /// Puts a share that took `hashes` into its channel's batch. Returns its number.
-    pub(super) fn accept(&mut self, batch: &mut Batch, sequence_number: u32, hashes: f64) -> u64 {
+    /// Puts a share that took `hashes` into its channel's batch, which must be complete at `due`.
+    /// Returns its number.
+    pub(super) fn accept(
+        &mut self,
+        batch: &mut Batch,
+        sequence_number: u32,
+        hashes: f64,
+        due: Instant,
+    ) -> u64 {
+        if batch.count == 0 {
+            self.incomplete += 1;
+            batch.due = Some(due);
+            self.due.get_or_insert(due);
+        }
         self.accepted += 1;
         batch.count += 1;
         batch.last_sequence_number = sequence_number;
@@ -78,11 +96,28 @@ impl Acknowledgements {
         self.accepted
     }
 
-    /// The batch is complete: acknowledges it as soon as it may be.
-    pub(super) fn complete(&mut self, channel_id: u32, batch: &mut Batch, out: &mut Out) {
-        if batch.count == 0 {
+    /// Time has passed: completes the batches that are due.
+    pub(super) fn wake<'a>(
+        &mut self,
+        now: Instant,
+        batches: impl Iterator<Item = (u32, &'a mut Batch)>,
+        out: &mut Out,
+    ) {
+        if self.due.is_none_or(|due| due > now) {
             return;
         }
+        let mut next = None;
+        for (channel_id, batch) in batches {
+            match batch.due {
+                Some(due) if due <= now => self.complete(channel_id, batch, out),
+                due => next = earlier(next, due),
+            }
+        }
+        self.due = next;
+    }
+
+    /// The batch is complete: acknowledges it as soon as it may be.
+    pub(super) fn complete(&mut self, channel_id: u32, batch: &mut Batch, out: &mut Out) {
         let whole = batch.difficulty.floor();
         let message = SubmitSharesSuccess {
             channel_id,
@@ -91,13 +126,30 @@ impl Acknowledgements {
             new_shares_sum: whole as u64,
         };
         batch.count = 0;
+        batch.due = None;
         batch.difficulty -= whole;
-        if batch.number <= self.recorded {
+        self.emptied();
+        let number = batch.number;
+        if number <= self.recorded {
             out.send(MiningOwned::SubmitSharesSuccess(message));
         } else {
-            let number = batch.number;
             self.complete.push(Complete { number, message });
             out.event(ServerEvent::RecordAwaited(number));
+        }
+    }
+
+    /// Its channel is closed: what is in the batch is never acknowledged.
+    pub(super) fn forget(&mut self, batch: &Batch) {
+        if batch.count > 0 {
+            self.emptied();
+        }
+    }
+
+    fn emptied(&mut self) {
+        self.incomplete -= 1;
+        if self.incomplete == 0 {
+            // A timer for nothing would be one more wake-up for each batch.
+            self.due = None;
         }
     }
 

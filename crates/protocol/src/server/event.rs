@@ -110,8 +110,8 @@ pub enum ServerEvent {
         /// Who found it, if the client says so.
         worker: Option<Worker>,
     },
-    /// An acknowledgement waits until every share up to this number is recorded. The last of them
-    /// may be told next. Only under `Acknowledge::Recorded`.
+    /// An acknowledgement waits until every share up to this number is recorded. Shares beyond the
+    /// newest such number are not waited for yet. Only under `Acknowledge::Recorded`.
     RecordAwaited(u64),
     /// A share was rejected.
     Rejected {

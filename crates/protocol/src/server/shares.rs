@@ -74,12 +74,8 @@ impl MiningServer {
                 let cost = accepted.hashes;
                 let batch = &mut channel.batch;
                 let acknowledgements = &mut self.acknowledgements;
-                let number = acknowledgements.accept(batch, sequence_number, cost);
-                if is_block || batch.count >= self.policy.share_batch_size {
-                    acknowledgements.complete(channel_id, batch, out);
-                } else if acknowledgements.due.is_none() {
-                    acknowledgements.due = Some(now.instant + self.policy.ack_delay);
-                }
+                let due = now.instant + self.policy.ack_delay;
+                let number = acknowledgements.accept(batch, sequence_number, cost, due);
                 out.event(ServerEvent::Accepted {
                     number,
                     channel_id,
@@ -88,6 +84,9 @@ impl MiningServer {
                     share: accepted,
                     worker,
                 });
+                if is_block || batch.count >= self.policy.share_batch_size {
+                    acknowledgements.complete(channel_id, batch, out);
+                }
                 self.watch_share(now, channel_id, cost, out);
             }
             Err(code) => reject(submission, code, worker, out),

@@ -53,7 +53,8 @@ fn difficulty_below_one_is_carried_to_the_next_acknowledgement() {
     let mut batch = Batch::default();
     let mut sums = Vec::new();
     for i in 1..=10 {
-        acknowledgements.accept(&mut batch, i, 4_295_032_833.0 / 4.0);
+        let due = Instant::now();
+        acknowledgements.accept(&mut batch, i, 4_295_032_833.0 / 4.0, due);
         let mut out = Outbox::default();
         acknowledgements.complete(2, &mut batch, &mut out);
         sums.push(acknowledged(&Miner::new(0).collect(out)).2);
@@ -173,4 +174,39 @@ fn a_closed_channel_is_acknowledged_nothing() {
         panic!("not one acknowledgement: {answer:?}");
     };
     assert_eq!(success.channel_id, b.channel_id);
+}
+
+#[test]
+fn a_complete_batch_leaves_no_timer_behind() {
+    let mut miner = Miner::new(0);
+    let opened = miner.open_extended(2.0);
+    let idle = miner.server.deadline();
+    for i in 0..3 {
+        share(&mut miner, &opened, i);
+    }
+    assert_eq!(miner.server.deadline(), idle);
+}
+
+#[test]
+fn each_channel_s_batch_has_a_delay_of_its_own() {
+    // POOL-56
+    let half = Duration::from_millis(500);
+    let mut miner = Miner::new(0);
+    let (a, b) = (miner.open_standard(2.0), miner.open_extended(2.0));
+    share(&mut miner, &a, 1);
+    assert!(miner.wait(half).is_empty());
+    share(&mut miner, &b, 2);
+    assert_eq!(acknowledged(&miner.wait(half)), (1, 1, 0));
+    assert_eq!(miner.server.deadline(), Some(miner.now.instant + half));
+    assert_eq!(acknowledged(&miner.wait(half)), (2, 1, 0));
+}
+
+#[test]
+fn a_closed_channel_s_batch_needs_no_timer() {
+    let mut miner = Miner::new(0);
+    let (a, _b) = (miner.open_standard(2.0), miner.open_standard(2.0));
+    share(&mut miner, &a, 1);
+    assert!(miner.server.deadline().is_some());
+    miner.send(close_channel(a.channel_id));
+    assert_eq!(miner.server.deadline(), None);
 }
