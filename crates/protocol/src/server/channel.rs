@@ -178,7 +178,10 @@ impl Channel {
         // A provider that comes back sends the tip it sent before; what was found on it stays found.
         if self.tip != Some(prev_hash.prev_hash) {
             self.tip = Some(prev_hash.prev_hash);
+            // A busy channel will need as much again; one that was busy long ago gives it back.
+            let needed = self.seen.len();
             self.seen.clear();
+            self.seen.shrink_to(needed);
         }
         self.repeats = 0;
     }
