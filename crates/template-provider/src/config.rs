@@ -8,9 +8,10 @@ use daemon::accept::{Limits, Listen};
 use daemon::config::Reader;
 use daemon::node::NodeRpc;
 
-use crate::source::Refresh;
+use crate::source::{Refresh, ipc};
 
 const IPC_SOCKET: &str = "node.ipc_socket";
+const EMPTY_FIRST: &str = "node.empty_first";
 const RPC_ADDRESS: &str = "node.rpc_address";
 const RPC_USER: &str = "node.rpc_user";
 const RPC_PASSWORD: &str = "node.rpc_password";
@@ -21,7 +22,7 @@ const DEFAULT_FEE_THRESHOLD: u64 = 1_000;
 /// Seconds.
 const DEFAULT_MIN_INTERVAL: u64 = 5;
 
-/// Each client costs the node, over IPC, three threads and the templates it has been sent.
+/// Each client costs the node, over IPC, four threads and the templates it has been sent.
 const DEFAULT_MAX_CONNECTIONS: u32 = 128;
 
 /// All that can be set.
@@ -43,10 +44,7 @@ pub struct Config {
 #[derive(Debug, Clone)]
 pub enum NodeAccess {
     /// `"ipc"`, the default.
-    Ipc {
-        /// The node's IPC socket.
-        socket: PathBuf,
-    },
+    Ipc(ipc::Access),
     /// `"rpc"`, for a node that has no IPC socket or is on another machine.
     Rpc(NodeRpc),
 }
@@ -94,7 +92,9 @@ fn node(reader: &mut Reader) -> Option<NodeAccess> {
             Some(ipc(reader))
         }
         "rpc" => {
-            refuse(reader, IPC_SOCKET, "ipc");
+            for key in [IPC_SOCKET, EMPTY_FIRST] {
+                refuse(reader, key, "ipc");
+            }
             NodeRpc::read(reader).map(NodeAccess::Rpc)
         }
         other => {
@@ -103,8 +103,8 @@ fn node(reader: &mut Reader) -> Option<NodeAccess> {
                 format!("{other:?} is neither \"ipc\" nor \"rpc\""),
             );
             // Whether these are right depends on the source.
-            for key in [IPC_SOCKET, RPC_ADDRESS, RPC_USER, RPC_PASSWORD] {
-                reader.or(key, String::new());
+            for key in [IPC_SOCKET, EMPTY_FIRST, RPC_ADDRESS, RPC_USER, RPC_PASSWORD] {
+                skip(reader, key);
             }
             None
         }
@@ -113,12 +113,17 @@ fn node(reader: &mut Reader) -> Option<NodeAccess> {
 
 fn refuse(reader: &mut Reader, key: &str, source: &str) {
     if reader.has(key) {
-        reader.or(key, String::new());
+        skip(reader, key);
         reader.problem(
             key,
             format!("only for node.source = \"{source}\"; set that, or leave this out"),
         );
     }
+}
+
+/// Takes a key out, whatever its type.
+fn skip(reader: &mut Reader, key: &str) {
+    reader.or(key, serde_json::Value::Null);
 }
 
 fn ipc(reader: &mut Reader) -> NodeAccess {
@@ -129,7 +134,10 @@ fn ipc(reader: &mut Reader) -> NodeAccess {
             format!("a socket's path may have {MAX_SOCKET_PATH} bytes; use a shorter one"),
         );
     }
-    NodeAccess::Ipc { socket }
+    NodeAccess::Ipc(ipc::Access {
+        socket,
+        empty_first: reader.or(EMPTY_FIRST, true),
+    })
 }
 
 #[cfg(test)]

@@ -72,7 +72,7 @@ impl Role for TemplateProvider {
 
     async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
         let started = match config.node {
-            NodeAccess::Ipc { socket } => ipc::start(socket),
+            NodeAccess::Ipc(access) => ipc::start(access),
             NodeAccess::Rpc(node) => rpc::start(&node),
         };
         let (source, mut thread) =

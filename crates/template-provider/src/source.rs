@@ -154,6 +154,12 @@ pub struct Refresh {
 }
 
 impl Refresh {
+    /// By how much fees must have grown since a template of this age; until the shortest interval
+    /// has passed they do not matter.
+    fn fees_asked(self, age: Duration) -> Option<u64> {
+        self.fee_threshold.filter(|_| age >= self.min_interval)
+    }
+
     /// Whether a client gains anything from the next template, having had another for so long.
     fn calls_for(self, next: &Template, current: &Template, age: Duration) -> bool {
         if next.prev_hash != current.prev_hash || next.n_bits != current.n_bits {
@@ -162,9 +168,8 @@ impl Refresh {
         let gain = next
             .coinbase_tx_value_remaining
             .saturating_sub(current.coinbase_tx_value_remaining);
-        self.fee_threshold
+        self.fees_asked(age)
             .is_some_and(|threshold| gain >= threshold)
-            && age >= self.min_interval
     }
 }
 

@@ -34,10 +34,11 @@ fn least_configuration_has_defaults_for_the_rest() {
     );
     let config = read(&text).unwrap();
     assert_eq!(config.listen.address.port(), 8442);
-    let NodeAccess::Ipc { socket } = config.node else {
+    let NodeAccess::Ipc(access) = config.node else {
         panic!("{config:?}");
     };
-    assert_eq!(socket, PathBuf::from("/run/node.sock"));
+    assert_eq!(access.socket, PathBuf::from("/run/node.sock"));
+    assert!(access.empty_first);
     let refresh = Refresh {
         fee_threshold: Some(1_000),
         min_interval: Duration::from_secs(5),
@@ -116,9 +117,10 @@ fn source_rpc_wants_address_and_credentials_and_nothing_of_ipc() {
     let credentials = "rpc_user = \"lab\"\nrpc_password = \"secret\"\n";
     check_node(&format!("{address}{credentials}"), &[]);
     check_node(
-        "source = \"rpc\"\nipc_socket = \"/run/node.sock\"\n",
+        "source = \"rpc\"\nipc_socket = \"/run/node.sock\"\nempty_first = true\n",
         &[
             "node.ipc_socket: only for node.source = \"ipc\"",
+            "node.empty_first: only for node.source = \"ipc\"",
             "node.rpc_address: missing",
             "node.rpc_user: missing",
             "node.rpc_password: missing",
@@ -147,7 +149,8 @@ fn source_ipc_wants_a_socket_and_nothing_of_rpc() {
 
 #[test]
 fn source_of_another_name_is_the_only_problem_of_its_section() {
-    let section = "source = \"zmq\"\nipc_socket = \"/run/node.sock\"\nrpc_user = \"lab\"\n";
+    let section = "source = \"zmq\"\nipc_socket = \"/run/node.sock\"\nempty_first = false\n\
+                   rpc_user = \"lab\"\n";
     check_node(section, &["node.source: \"zmq\""]);
 }
 

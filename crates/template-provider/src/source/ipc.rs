@@ -15,6 +15,7 @@ mod feed;
 mod follow;
 mod node;
 mod parse;
+mod tips;
 mod watch;
 mod work;
 
@@ -23,12 +24,22 @@ use std::path::PathBuf;
 
 use super::thread::{self, Source, SourceThread};
 
+/// The node, and how it is asked.
+#[derive(Clone, Debug)]
+pub struct Access {
+    /// The node's IPC socket.
+    pub socket: PathBuf,
+    /// Whether a new tip may begin with an empty template, which the node makes in a fraction of
+    /// the time that a full one takes; that one follows at once.
+    pub empty_first: bool,
+}
+
 /// Starts the source. The node need not be there yet.
 ///
 /// # Errors
 /// When the operating system gives no thread or no event queue.
-pub fn start(socket: PathBuf) -> io::Result<(Source, SourceThread)> {
+pub fn start(access: Access) -> io::Result<(Source, SourceThread)> {
     thread::start("ipc", move || {
-        move |purpose, end| feed::run(socket.clone(), purpose, end)
+        move |purpose, end| feed::run(access.clone(), purpose, end)
     })
 }

@@ -8,9 +8,9 @@ use bitcoin::hashes::Hash;
 use bitcoin::{Transaction, Txid};
 use regtest::chain::text;
 use serde_json::{Value, json};
-use template_provider::source::{Constraints, Event, Refresh, Request, Template};
+use template_provider::source::{Constraints, Event, Refresh, Request, Template, Verdict};
 
-use crate::chain::{coinbase, merkle_root};
+use crate::chain::{coinbase, merkle_root, solve};
 use crate::node::{Kind, Node};
 use crate::watch::{EAGER, Received, SMALL, TIPS_ONLY, Watcher};
 
@@ -108,9 +108,9 @@ async fn templates_of_both_sources_equal_getblocktemplate_with_any_number_of_tra
     }
 }
 
-// TPS-13
+// TPS-13, TPS-14
 #[tokio::test]
-async fn coinbase_prefix_is_the_minimal_push_of_the_height() {
+async fn coinbase_begins_with_the_height_and_pays_what_the_height_allows() {
     for kind in Kind::BOTH {
         let node = Node::start(&["-maxtipage=3153600000"]).await;
         let mut watcher = Watcher::of(&node, kind, TIPS_ONLY).await;
@@ -122,11 +122,11 @@ async fn coinbase_prefix_is_the_minimal_push_of_the_height() {
                 17..=127 => vec![1, low],
                 _ => vec![2, low, high],
             };
-            assert_eq!(
-                watcher.template().await.template.coinbase_prefix,
-                expected,
-                "{height}"
-            );
+            let template = watcher.template().await.template;
+            assert_eq!(template.coinbase_prefix, expected, "{height}");
+            // On regtest every 150 blocks.
+            let subsidy = 5_000_000_000 >> (height / 150);
+            assert_eq!(template.coinbase_tx_value_remaining, subsidy, "{height}");
             if height == 257 {
                 break;
             }
@@ -155,6 +155,41 @@ async fn every_new_tip_is_a_template_at_once() {
             assert!(mined.elapsed() < Duration::from_secs(1));
         }
     }
+}
+
+// TPS-08: the node needs long for the template, and nobody should mine on the old tip meanwhile.
+#[tokio::test]
+async fn large_template_of_a_new_tip_comes_after_an_empty_one_that_makes_blocks_too() {
+    let node = Node::with_blocks(102).await;
+    node.spend_fan_out(1, 300, 5_000).await;
+    let mut watcher = Watcher::of(&node, Kind::Ipc, EAGER).await;
+    let first = watcher.template().await;
+    assert_eq!(first.template.merkle_path.len(), 9);
+    let mut tip = node.mine_nothing().await;
+    for solves_the_empty_one in [true, false] {
+        let (empty, full) = (watcher.template().await, watcher.template().await);
+        assert_eq!((empty.prev_hash(), full.prev_hash()), (tip.clone(), tip));
+        assert!(empty.template.merkle_path.is_empty());
+        assert!(watcher.transactions(empty.key).await.unwrap().is_empty());
+        assert_eq!(watcher.transactions(full.key).await.unwrap().len(), 300);
+        assert_eq!(
+            full.template.coinbase_tx_value_remaining,
+            empty.template.coinbase_tx_value_remaining + 300 * 5_000
+        );
+        let solved = if solves_the_empty_one { empty } else { full };
+        let solution = solve(&solved.template, &coinbase(&solved.template));
+        tip = solution.block_hash.to_string();
+        let verdict = watcher.submit(solved.key, solution).await;
+        assert_eq!(verdict, Verdict::Accepted);
+    }
+    // Nothing is left to be filled in, until there is; and the next tip needs no haste.
+    assert_eq!(watcher.template().await.prev_hash(), tip);
+    assert!(watcher.is_quiet(Duration::from_millis(500)).await);
+    node.spend_coinbase(2, 10_000).await;
+    assert_eq!(watcher.template().await.template.merkle_path.len(), 1);
+    let tip = node.mine(1).await;
+    assert_eq!(watcher.template().await.prev_hash(), tip);
+    assert!(watcher.is_quiet(Duration::from_millis(500)).await);
 }
 
 // TPS-35

@@ -17,7 +17,10 @@ impl Kind {
         // Names the source of a test that fails.
         println!("{self:?}");
         match self {
-            Self::Ipc => ipc::start(node.socket()),
+            Self::Ipc => ipc::start(ipc::Access {
+                socket: node.socket(),
+                empty_first: true,
+            }),
             Self::Rpc => rpc::start(node.rpc_client()),
         }
         .unwrap()

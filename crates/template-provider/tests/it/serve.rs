@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use bitcoin::Transaction;
 use bitcoin::consensus::deserialize;
 use nix::sys::signal::Signal;
+use regtest::free_port;
 use serde_json::json;
 use template_provider::source::Solution;
 
@@ -30,16 +31,18 @@ async fn client_mines_a_block_and_gets_the_next_work() {
         assert!(client.is_quiet(Duration::from_millis(500)).await);
         client.constrain(100).await;
         let mut tip = node.tip().await;
-        for _ in 0..5 {
+        for count in 1..=5 {
             let work = client.work().await;
             assert_eq!(work.prev_hash(), tip);
             let solution = work.solve();
             tip = solution.block_hash.to_string();
             client.submit(work.template_id(), solution).await;
+            // Built upon before the node was asked, it would not be the tip any more.
+            let accepted = format!("sv2_tdp_solutions_total{{verdict=\"accepted\"}} {count}");
+            program.wait_for_metric(&accepted);
         }
         assert_eq!(client.work().await.prev_hash(), tip);
         assert_eq!(node.tip().await, tip);
-        program.wait_for_metric("sv2_tdp_solutions_total{verdict=\"accepted\"} 5");
     }
 }
 
@@ -144,6 +147,27 @@ async fn transactions_of_a_large_template_arrive_whole() {
             client.transactions(work.template_id()).await.unwrap().len(),
             2_000
         );
+    }
+}
+
+// TPS-05, TPS-08, TPS-09: the full template of a tip that began empty is not of the future.
+#[tokio::test]
+async fn tip_begins_with_an_empty_template_unless_that_is_switched_off() {
+    let node = Node::with_blocks(102).await;
+    node.spend_fan_out(1, 300, 5_000).await;
+    for empty_first in [true, false] {
+        let access = format!("{}empty_first = {empty_first}\n", Kind::Ipc.access(&node));
+        let program = Program::start_on(&access, free_port());
+        let (mut client, _) = at_work(&program).await;
+        let tip = node.mine_nothing().await;
+        if empty_first {
+            let empty = client.work().await;
+            assert_eq!(empty.prev_hash(), tip);
+            assert!(empty.new.merkle_path.is_empty());
+        }
+        let full = client.work().await;
+        assert_eq!(full.set.is_none(), empty_first);
+        assert_eq!(full.new.merkle_path.len(), 9);
     }
 }
 

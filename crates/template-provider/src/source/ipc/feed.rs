@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::future::Future;
-use std::path::PathBuf;
 use std::pin::{Pin, pin};
 use std::time::Duration;
 
@@ -12,8 +11,10 @@ use tokio::sync::mpsc;
 use tokio::task::spawn_local;
 use tokio::time::sleep;
 
+use super::Access;
 use super::call::CallError;
 use super::node::Node;
+use super::tips::Tips;
 use super::work::{Job, Worker};
 use crate::source::pauses::Pauses;
 use crate::source::{
@@ -22,18 +23,9 @@ use crate::source::{
 
 /// How often a node that still downloads the chain is asked whether it is done.
 const SYNC_POLL: Duration = Duration::from_millis(500);
-/// Longest wait inside the node. A client that vanishes without a word occupies a thread of the
-/// node no longer than this, and a node that has been stopped shows soon after.
-pub(super) const WAIT_LIMIT: Duration = Duration::from_secs(5);
-/// Pause after a wait that brought nothing and yet was short, as all waits are in a node that is
-/// shutting down.
-pub(super) const SHORT_WAIT_PAUSE: Duration = Duration::from_millis(100);
-/// How long a feed that ends lets the node finish the call it has interrupted.
-pub(super) const FAREWELL_LIMIT: Duration = Duration::from_secs(1);
-
 /// Runs a feed until its client has gone.
-pub(super) async fn run(socket: PathBuf, purpose: Purpose, end: FeedEnd) {
-    let mut feed = FeedTask::new(socket, purpose, end);
+pub(super) async fn run(access: Access, purpose: Purpose, end: FeedEnd) {
+    let mut feed = FeedTask::new(access, purpose, end);
     let mut pauses = Pauses::default();
     loop {
         let End::Node(error) = feed.session().await else {
@@ -84,7 +76,7 @@ pub(super) enum Told {
 }
 
 pub(super) struct FeedTask {
-    socket: PathBuf,
+    pub(super) access: Access,
     purpose: Purpose,
     requests: mpsc::Receiver<Request>,
     events: mpsc::Sender<Event>,
@@ -104,9 +96,9 @@ pub(super) struct FeedTask {
 }
 
 impl FeedTask {
-    fn new(socket: PathBuf, purpose: Purpose, end: FeedEnd) -> Self {
+    fn new(access: Access, purpose: Purpose, end: FeedEnd) -> Self {
         Self {
-            socket,
+            access,
             purpose,
             requests: end.requests,
             events: end.events,
@@ -132,7 +124,7 @@ impl FeedTask {
         if let Purpose::Work(_) = self.purpose {
             self.constraints().await?;
         }
-        let socket = self.socket.clone();
+        let socket = self.access.socket.clone();
         let node = self.meanwhile(Node::connect(&socket)).await??;
         self.tell(Told::Back, Event::NodeBack).await?;
         while self.meanwhile(node.is_syncing()).await?? {
@@ -142,10 +134,13 @@ impl FeedTask {
         let (jobs, received) = mpsc::channel(MAX_UNANSWERED);
         spawn_local(Worker::new(&node, self.events.clone()).run(received));
         self.jobs = Some(jobs);
-        match self.purpose {
-            Purpose::Work(refresh) => self.follow(&node, refresh).await,
-            Purpose::Watch => self.watch(&node).await,
-        }
+        let mut tips = self.meanwhile(Tips::start(&node)).await??;
+        let end = match self.purpose {
+            Purpose::Work(refresh) => self.follow(&node, &mut tips, refresh).await,
+            Purpose::Watch => self.watch(&node, &mut tips).await,
+        };
+        tips.end().await;
+        end
     }
 
     /// The client's constraints, as soon as it has set any.

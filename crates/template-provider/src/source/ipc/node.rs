@@ -4,7 +4,6 @@ use std::future::Future;
 use std::path::Path;
 use std::time::Duration;
 
-use bitcoin::BlockHash;
 use bitcoin_capnp_types::capnp;
 use bitcoin_capnp_types::capnp::message::ReaderOptions;
 use bitcoin_capnp_types::capnp_rpc::RpcSystem;
@@ -21,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::call::{CallError, During};
 use super::parse;
+use super::tips::Tip;
 use crate::source::{Constraints, Template};
 
 /// How long the node may take for a call that waits for nothing. Only a node that is stopped or
@@ -31,20 +31,25 @@ pub(super) const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 pub(super) struct Built {
     pub(super) handle: block_template::Client,
     pub(super) template: Template,
+    pub(super) contents: Contents,
 }
 
-/// A block the node builds on.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Tip {
-    pub(super) hash: BlockHash,
-    pub(super) height: u32,
+/// What goes into a template.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Contents {
+    /// The best that the mempool has.
+    Best,
+    /// The coinbase alone.
+    Nothing,
 }
 
 /// A connection to the node, set up for mining.
 pub(super) struct Node {
     pub(super) mining: mining::Client,
-    /// Runs, inside the node and one at a time, the calls that make templates.
-    pub(super) following: thread::Client,
+    /// Waits, inside the node, for its next tip.
+    pub(super) watching: thread::Client,
+    /// Runs, one at a time, the calls that make templates.
+    building: thread::Client,
     /// Runs the calls that a client waits for. The node does not guard a template against being
     /// read and solved at once, so all calls that do either go through this one thread.
     pub(super) working: thread::Client,
@@ -103,12 +108,14 @@ impl Node {
             .during("construct")?
             .get_thread_map()
             .during("construct")?;
-        let following = make_thread(&threads, "follow").await?;
+        let watching = make_thread(&threads, "watch").await?;
+        let building = make_thread(&threads, "build").await?;
         let working = make_thread(&threads, "work").await?;
         let mining = make_mining(&init, &working).await?;
         Ok(Self {
             mining,
-            following,
+            watching,
+            building,
             working,
             connection,
         })
@@ -127,39 +134,17 @@ impl Node {
             .get()
             .get_context()
             .during(CALL)?
-            .set_thread(self.following.clone());
+            .set_thread(self.building.clone());
         let answer = answered(CALL, ANSWER_LIMIT, request.send().promise).await?;
         Ok(answer.get().during(CALL)?.get_result())
     }
 
-    /// Waits, at most for `limit`, until the node has another tip than this.
-    pub(super) async fn wait_tip(&self, tip: &Tip, limit: Duration) -> Result<Tip, CallError> {
-        const CALL: &str = "waitTipChanged";
-        let mut request = self.mining.wait_tip_changed_request();
-        let mut params = request.get();
-        params
-            .reborrow()
-            .get_context()
-            .during(CALL)?
-            .set_thread(self.following.clone());
-        params.set_current_tip(tip.hash.as_ref());
-        params.set_timeout(limit.as_secs_f64() * 1_000.0);
-        let answer = answered(CALL, limit + ANSWER_LIMIT, request.send().promise).await?;
-        let answer = answer.get().during(CALL)?;
-        if !answer.has_result() {
-            // So does a node that shuts down.
-            return Err(CallError::Closed);
-        }
-        parse::tip(CALL, answer.get_result().during(CALL)?)
-    }
-
-    /// Makes a [`wait_tip`](Self::wait_tip) under way return early.
-    pub(super) fn interrupt_wait_tip(&self) {
-        unanswered(self.mining.interrupt_request().send().promise);
-    }
-
     /// Makes a template for the node's tip.
-    pub(super) async fn create(&self, constraints: Constraints) -> Result<Built, CallError> {
+    pub(super) async fn create(
+        &self,
+        constraints: Constraints,
+        contents: Contents,
+    ) -> Result<Built, CallError> {
         const CALL: &str = "createNewBlock";
         let mut request = self.mining.create_new_block_request();
         let mut params = request.get();
@@ -167,26 +152,25 @@ impl Node {
             .reborrow()
             .get_context()
             .during(CALL)?
-            .set_thread(self.following.clone());
+            .set_thread(self.building.clone());
         // The node's own waiting for the chain cannot be told apart from a hang, and on a test
         // chain it may never end. `is_syncing` is asked instead.
         params.set_cooldown(false);
         let mut options = params.init_options();
-        options.set_use_mempool(true);
+        options.set_use_mempool(contents == Contents::Best);
         options.set_block_reserved_weight(constraints.block_reserved_weight());
         options.set_coinbase_output_max_additional_sigops(constraints.max_additional_sigops.into());
         let answer = answered(CALL, ANSWER_LIMIT, request.send().promise).await?;
         let handle = answer.get().during(CALL)?.get_result().during(CALL)?;
-        self.read(handle).await
+        self.read(handle, contents).await
     }
 
-    /// Waits, at most for `limit`, until the node would build a better block than this template:
-    /// one on a new tip, or one whose fees are higher by the threshold.
-    pub(super) async fn wait_next(
+    /// Makes a better template than this one if the node can: one whose fees are higher by the
+    /// threshold, one on another tip, or, on a test chain that stands still, an easier one.
+    pub(super) async fn better(
         &self,
         handle: &block_template::Client,
         fee_threshold: Option<u64>,
-        limit: Duration,
     ) -> Result<Option<Built>, CallError> {
         const CALL: &str = "waitNext";
         let mut request = handle.wait_next_request();
@@ -195,22 +179,29 @@ impl Node {
             .reborrow()
             .get_context()
             .during(CALL)?
-            .set_thread(self.following.clone());
+            .set_thread(self.building.clone());
         let mut options = params.init_options();
-        options.set_timeout(limit.as_secs_f64() * 1_000.0);
-        // All the money there is means "new tips only" to the node.
+        // The node looks once before it waits. To wait inside it would be to see a new tip only
+        // with the whole template for it.
+        options.set_timeout(0.0);
+        // All the money there is means "whatever the fees" to the node.
         let threshold = fee_threshold.and_then(|threshold| i64::try_from(threshold).ok());
         options.set_fee_threshold(threshold.unwrap_or(MAX_MONEY).min(MAX_MONEY));
-        let answer = answered(CALL, limit + ANSWER_LIMIT, request.send().promise).await?;
+        let answer = answered(CALL, ANSWER_LIMIT, request.send().promise).await?;
         let result = answer.get().during(CALL)?;
         if !result.has_result() {
             return Ok(None);
         }
-        self.read(result.get_result().during(CALL)?).await.map(Some)
+        let handle = result.get_result().during(CALL)?;
+        self.read(handle, Contents::Best).await.map(Some)
     }
 
     /// Fetches what a client needs to know of a template. The three calls travel together.
-    async fn read(&self, handle: block_template::Client) -> Result<Built, CallError> {
+    async fn read(
+        &self,
+        handle: block_template::Client,
+        contents: Contents,
+    ) -> Result<Built, CallError> {
         const HEADER: &str = "getBlockHeader";
         const COINBASE: &str = "getCoinbaseTx";
         const PATH: &str = "getCoinbaseMerklePath";
@@ -219,18 +210,18 @@ impl Node {
             .get()
             .get_context()
             .during(HEADER)?
-            .set_thread(self.following.clone());
+            .set_thread(self.building.clone());
         let mut coinbase = handle.get_coinbase_tx_request();
         coinbase
             .get()
             .get_context()
             .during(COINBASE)?
-            .set_thread(self.following.clone());
+            .set_thread(self.building.clone());
         let mut path = handle.get_coinbase_merkle_path_request();
         path.get()
             .get_context()
             .during(PATH)?
-            .set_thread(self.following.clone());
+            .set_thread(self.building.clone());
         let (header, coinbase, path) = tokio::try_join!(
             answered(HEADER, ANSWER_LIMIT, header.send().promise),
             answered(COINBASE, ANSWER_LIMIT, coinbase.send().promise),
@@ -245,7 +236,11 @@ impl Node {
                 .during(COINBASE)?,
             path.get().during(PATH)?.get_result().during(PATH)?,
         )?;
-        Ok(Built { handle, template })
+        Ok(Built {
+            handle,
+            template,
+            contents,
+        })
     }
 }
 
@@ -269,13 +264,10 @@ pub(super) async fn tip(
     parse::tip(CALL, answer.get_result().during(CALL)?).map(Some)
 }
 
-/// Makes a [`wait_next`](Node::wait_next) on this template return early.
-pub(super) fn interrupt_wait_next(handle: &block_template::Client) {
-    unanswered(handle.interrupt_wait_request().send().promise);
-}
-
 /// Sends a call that nobody waits for: the end of the call it interrupts is the answer.
-fn unanswered<T: 'static>(answer: impl Future<Output = Result<T, capnp::Error>> + 'static) {
+pub(super) fn unanswered<T: 'static>(
+    answer: impl Future<Output = Result<T, capnp::Error>> + 'static,
+) {
     spawn_local(timeout(ANSWER_LIMIT, answer));
 }
 

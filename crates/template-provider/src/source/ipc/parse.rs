@@ -9,7 +9,7 @@ use bitcoin_capnp_types::common_capnp::block_ref;
 use bitcoin_capnp_types::mining_capnp::coinbase_tx;
 
 use super::call::{CallError, During, malformed};
-use super::node::Tip;
+use super::tips::Tip;
 use crate::source::Template;
 
 const HEADER_CALL: &str = "getBlockHeader";
