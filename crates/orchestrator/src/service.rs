@@ -181,8 +181,10 @@ impl VolumeRole {
 /// The specs of a whole topology, which must have passed its check.
 pub fn specs(topology: &Topology, site: &Site<'_>) -> Vec<ServiceSpec> {
     let spec = |service: &Service| match &service.kind {
-        Kind::BtcNode(settings) => btc_node::spec(service, settings, site),
-        Kind::TemplateProvider(settings) => template_provider::spec(service, settings, site),
+        Kind::BtcNode(settings) => btc_node::spec(service, settings, topology, site),
+        Kind::TemplateProvider(settings) => {
+            template_provider::spec(service, settings, topology, site)
+        }
         Kind::Pool(settings) => pool::spec(service, settings, topology, site),
         Kind::MiningDevice(settings) => mining_device::spec(service, settings, topology, site),
     };
@@ -251,6 +253,25 @@ impl<'a> ServerConfig<'a> {
             authority_public_key: &secrets.authority_public_key,
             authority_secret_key: &secrets.authority_secret_key,
             cert_validity_sec: 3600,
+        }
+    }
+}
+
+/// How a role of ours asks a node by RPC.
+#[derive(Serialize)]
+struct RpcAccess<'a> {
+    rpc_address: SocketAddrV4,
+    rpc_user: &'a str,
+    rpc_password: &'a str,
+}
+
+impl<'a> RpcAccess<'a> {
+    fn new(node: &str, topology: &Topology, site: &Site<'a>) -> Self {
+        let address = topology.address(node, site.subnet);
+        Self {
+            rpc_address: SocketAddrV4::new(address, btc_node::RPC_PORT),
+            rpc_user: &site.secrets.rpc_user,
+            rpc_password: &site.secrets.rpc_password,
         }
     }
 }

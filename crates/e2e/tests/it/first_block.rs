@@ -1,12 +1,13 @@
 //! A block goes all the way: template, job, share, block, chain.
 
+use std::io::Write;
 use std::time::Duration;
 
 use bitcoin::{Amount, Block, FeeRate};
 use orchestrator::lab::Lab;
 use serde_json::Value;
 
-use crate::site::{Backend, Site, until};
+use crate::site::{Backend, Site, last_json, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_block_of_the_device_is_the_nodes_tip_as_processes() {
@@ -18,6 +19,25 @@ async fn a_block_of_the_device_is_the_nodes_tip_as_containers() {
     if Backend::Docker.is_testable() {
         mines(Backend::Docker).await;
     }
+}
+
+// The same blocks from a node that has no IPC socket.
+#[tokio::test(flavor = "multi_thread")]
+async fn templates_by_rpc_make_blocks_too() {
+    let minimal = orchestrator::topology::find("minimal").unwrap();
+    let by_rpc = minimal.replace("source = \"ipc\"", "source = \"rpc\"");
+    assert_ne!(minimal, by_rpc);
+    let mut topology = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
+    topology.write_all(by_rpc.as_bytes()).unwrap();
+
+    let site = Site::new(Backend::Process);
+    let path = topology.path().display().to_string();
+    let report = last_json(&site.lab(&site.up_arguments(&[&path])));
+    assert!(report["first_block_seconds"].is_f64(), "{report}");
+    let lab = site.open().await;
+    let volumes = |name| lab.service(name).unwrap().volumes.len();
+    assert_eq!((volumes("btc-node"), volumes("template-provider")), (1, 0));
+    assert_eq!(site.json(&["mine", "2"])["mined_by"], "device");
 }
 
 async fn mines(backend: Backend) {

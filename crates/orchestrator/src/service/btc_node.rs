@@ -1,11 +1,13 @@
 //! Bitcoin Core on regtest.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use super::template_provider::Source;
 use super::{ConfigFile, Paths, Port, Probe, Restart, ServiceSpec, Site, Volume, VolumeRole};
-use crate::topology::Service;
+use crate::topology::{Kind, Service, Topology};
 
 /// JSON-RPC port.
 pub const RPC_PORT: u16 = 18443;
@@ -27,18 +29,46 @@ pub fn ipc_volume(node: &str, paths: &Paths) -> Volume {
     paths.volume(format!("{node}-ipc"), VolumeRole::Ipc)
 }
 
+/// The socket of the node's mining interface.
+pub fn ipc_socket(volume: &Volume) -> PathBuf {
+    volume.path.join("node.sock")
+}
+
+/// Whether a node opens its mining interface. One whose template providers all use RPC may be one
+/// that has none.
+fn has_ipc(node: &str, topology: &Topology) -> bool {
+    let mut sources = topology
+        .services
+        .iter()
+        .filter_map(|service| match &service.kind {
+            Kind::TemplateProvider(settings) if settings.node == node => Some(settings.source),
+            _ => None,
+        })
+        .peekable();
+    sources.peek().is_none() || sources.any(|source| source == Source::Ipc)
+}
+
 /// The spec of a node.
-pub fn spec(service: &Service, settings: &BtcNode, site: &Site<'_>) -> ServiceSpec {
+pub fn spec(
+    service: &Service,
+    settings: &BtcNode,
+    topology: &Topology,
+    site: &Site<'_>,
+) -> ServiceSpec {
     let name = &service.name;
     let address = site.subnet.host(service.host);
     let data = site.paths.volume(format!("{name}-data"), VolumeRole::Data);
-    let ipc = ipc_volume(name, site.paths);
     let conf = site.paths.config(name).join("bitcoin.conf");
     let mut args = vec![
         format!("-conf={}", conf.display()),
         format!("-datadir={}", data.path.display()),
-        format!("-ipcbind=unix:{}", ipc.path.join("node.sock").display()),
     ];
+    let mut volumes = vec![data];
+    if has_ipc(name, topology) {
+        let ipc = ipc_volume(name, site.paths);
+        args.push(format!("-ipcbind=unix:{}", ipc_socket(&ipc).display()));
+        volumes.push(ipc);
+    }
     args.extend(settings.args.iter().cloned());
     ServiceSpec {
         name: name.clone(),
@@ -54,7 +84,7 @@ pub fn spec(service: &Service, settings: &BtcNode, site: &Site<'_>) -> ServiceSp
         ports: vec![Port::new("rpc", RPC_PORT), Port::new("p2p", P2P_PORT)],
         probe: Probe::BitcoinNode(RPC_PORT),
         needs: service.needs(),
-        volumes: vec![data, ipc],
+        volumes,
         restart: Restart::Always,
         // Bitcoin Core flushes its caches on SIGTERM; a kill in the middle costs a reindex.
         stop_grace_secs: 30,

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Port, Role, ServerConfig, ServiceSpec, Site, VolumeRole};
-use super::{btc_node, template_provider};
+use super::template_provider;
+use super::{Port, Role, RpcAccess, ServerConfig, ServiceSpec, Site, VolumeRole};
 use crate::topology::{Link, Service, Topology};
 
 /// SV2 mining port.
@@ -72,7 +72,7 @@ struct Config<'a> {
     settings: &'a Pool,
     coinbase_reward_script: String,
     template_provider: Upstream<'a>,
-    node: Node<'a>,
+    node: RpcAccess<'a>,
     ledger: Ledger,
 }
 
@@ -80,13 +80,6 @@ struct Config<'a> {
 struct Upstream<'a> {
     address: SocketAddrV4,
     public_key: &'a str,
-}
-
-#[derive(Serialize)]
-struct Node<'a> {
-    rpc_address: SocketAddrV4,
-    rpc_user: &'a str,
-    rpc_password: &'a str,
 }
 
 #[derive(Serialize)]
@@ -102,7 +95,7 @@ pub fn spec(
     site: &Site<'_>,
 ) -> ServiceSpec {
     let address = site.subnet.host(service.host);
-    let at = |name: &str, port| SocketAddrV4::new(topology.address(name, site.subnet), port);
+    let provider = topology.address(&settings.template_provider, site.subnet);
     let data = site
         .paths
         .volume(format!("{}-data", service.name), VolumeRole::Data);
@@ -111,14 +104,10 @@ pub fn spec(
         settings,
         coinbase_reward_script: format!("addr({})", site.reward_address),
         template_provider: Upstream {
-            address: at(&settings.template_provider, template_provider::TDP_PORT),
+            address: SocketAddrV4::new(provider, template_provider::TDP_PORT),
             public_key: &site.secrets.authority_public_key,
         },
-        node: Node {
-            rpc_address: at(&settings.node, btc_node::RPC_PORT),
-            rpc_user: &site.secrets.rpc_user,
-            rpc_password: &site.secrets.rpc_password,
-        },
+        node: RpcAccess::new(&settings.node, topology, site),
         ledger: Ledger {
             directory: data.path.clone(),
         },

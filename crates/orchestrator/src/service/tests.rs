@@ -12,7 +12,11 @@ fn secrets() -> Secrets {
 }
 
 fn minimal(subnet: Subnet, paths: &Paths) -> BTreeMap<String, ServiceSpec> {
-    let topology = Topology::parse(&topology::find("minimal").unwrap()).unwrap();
+    specs_of(&topology::find("minimal").unwrap(), subnet, paths)
+}
+
+fn specs_of(text: &str, subnet: Subnet, paths: &Paths) -> BTreeMap<String, ServiceSpec> {
+    let topology = Topology::parse(text).unwrap();
     let secrets = secrets();
     let site = Site {
         subnet,
@@ -89,6 +93,36 @@ fn a_pool_records_in_a_volume_of_its_own() {
         let others = specs.values().filter(|spec| spec.volumes.contains(volume));
         assert_eq!(others.count(), 1);
     }
+}
+
+#[test]
+fn a_template_provider_by_rpc_shares_no_socket_and_the_node_opens_none() {
+    let text = topology::find("minimal").unwrap();
+    let by_rpc = text.replace("source = \"ipc\"", "source = \"rpc\"");
+    assert_ne!(text, by_rpc);
+    let specs = specs_of(&by_rpc, Subnet::DOCKER, &Paths::Container);
+    let provider = &specs["template-provider"];
+    assert!(provider.volumes.is_empty());
+    let expected = toml::toml! {
+        source = "rpc"
+        rpc_address = "10.10.0.4:18443"
+        rpc_user = "lab"
+        rpc_password = "hunter2"
+    };
+    assert_eq!(config(provider)["node"].as_table(), Some(&expected));
+    let node = &specs["btc-node"];
+    assert_eq!(node.volumes.len(), 1);
+    assert!(!node.args.iter().any(|argument| argument.contains("ipc")));
+
+    // One that does needs the socket, whatever the others do.
+    let second = "[services.second]\nkind = 'template-provider'\nhost = 20\n";
+    let specs = specs_of(
+        &format!("{by_rpc}{second}"),
+        Subnet::DOCKER,
+        &Paths::Container,
+    );
+    assert_eq!(specs["btc-node"].volumes.len(), 2);
+    assert_eq!(specs["second"].volumes.len(), 1);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Service, Topology};
+use super::{Kind, Service, Topology};
 use crate::plan;
 
 /// Host numbers that services may have: 1 is the gateway, 128 and above is left to containers
@@ -38,6 +38,11 @@ pub(super) fn problems(topology: &Topology) -> Vec<String> {
             ));
         }
         problems.extend(links(topology, service));
+        if let Kind::TemplateProvider(settings) = &service.kind
+            && let Some(problem) = settings.problem()
+        {
+            problems.push(format!("{at}.{problem}"));
+        }
     }
     let graph = |service: &Service| (service.name.clone(), service.needs());
     if let Some(cycle) = plan::cycle(topology.services.iter().map(graph)) {

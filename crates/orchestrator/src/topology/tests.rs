@@ -88,6 +88,25 @@ fn a_link_to_a_service_of_another_kind_is_refused() {
 }
 
 #[test]
+fn a_source_of_templates_that_does_not_exist_is_refused_with_those_that_do() {
+    let provider = "[services.template-provider]\nkind = 'template-provider'\nsource = 'zmq'";
+    check(
+        &format!("{NODE}{provider}"),
+        &["services.template-provider.source: unknown variant `zmq`, expected `ipc` or `rpc`"],
+    );
+}
+
+#[test]
+fn a_setting_that_would_do_nothing_is_refused() {
+    let provider = "[services.template-provider]\nkind = 'template-provider'\nempty_first = true";
+    check(&format!("{NODE}{provider}"), &[]);
+    check(
+        &format!("{NODE}{provider}\nsource = 'rpc'"),
+        &["services.template-provider.empty_first: only for source = \"ipc\""],
+    );
+}
+
+#[test]
 fn an_unknown_name_in_after_is_refused() {
     check(
         &format!("{NODE}after = ['ghost']"),
