@@ -15,7 +15,7 @@ use std::time::Instant;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use prometheus_client::registry::Registry;
 use serde::Serialize;
@@ -126,6 +126,7 @@ fn router(page: Page) -> axum::Router {
             axum::routing::get(document::openapi),
         )
         .merge(routes.with_state(()))
+        .fallback(no_route)
         .split_for_parts();
     router.with_state(Arc::new(Served {
         role,
@@ -239,6 +240,14 @@ async fn status_json(State(served): State<Arc<Served>>) -> Json<Status> {
         },
         more: (served.status)(),
     })
+}
+
+/// In the shape that SRI's programs use, also for what this role has none of.
+async fn no_route(uri: Uri) -> Problem {
+    Problem::not_found(format!(
+        "no route {}; the routes are listed at /",
+        uri.path()
+    ))
 }
 
 /// How long the role has been running; under SRI's name for every role.

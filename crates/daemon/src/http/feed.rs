@@ -26,7 +26,7 @@ const MAX_LISTENERS: usize = 32;
 const HEARTBEAT: Duration = Duration::from_secs(10);
 
 /// Something that happens in a role. It is told as JSON, and by its name.
-pub trait Happening: Serialize + Clone + Send + 'static {
+pub trait Happening: Serialize + Send + Sync + 'static {
     /// All names there are.
     const NAMES: &'static [&'static str];
     /// The name of this one.
@@ -34,7 +34,7 @@ pub trait Happening: Serialize + Clone + Send + 'static {
 }
 
 /// A happening, and when.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Serialize)]
 struct Told<H> {
     /// Milliseconds since 1970.
     at_ms: u64,
@@ -43,9 +43,9 @@ struct Told<H> {
 }
 
 /// Tells everybody who listens what happens. Cheap to clone, and costs one load while nobody does.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Feed<H> {
-    told: broadcast::Sender<Told<H>>,
+    told: broadcast::Sender<Arc<Told<H>>>,
     /// Kept apart from the channel, which takes a lock to count its receivers.
     listeners: Arc<AtomicUsize>,
 }
@@ -67,6 +67,16 @@ impl<H: Happening> Default for Feed<H> {
     }
 }
 
+// Not derived: what is told need not be clonable.
+impl<H> Clone for Feed<H> {
+    fn clone(&self) -> Self {
+        Self {
+            told: self.told.clone(),
+            listeners: Arc::clone(&self.listeners),
+        }
+    }
+}
+
 impl<H: Happening> Feed<H> {
     /// Whether anybody listens.
     pub fn is_heard(&self) -> bool {
@@ -77,10 +87,10 @@ impl<H: Happening> Feed<H> {
     pub fn tell(&self, happening: impl FnOnce() -> H) {
         if self.is_heard() {
             // Fails only when the last listener has just left.
-            let _ = self.told.send(Told {
+            let _ = self.told.send(Arc::new(Told {
                 at_ms: clock::unix_ms(),
                 happening: happening(),
-            });
+            }));
         }
     }
 
@@ -125,7 +135,7 @@ impl Wanted {
 
 /// One listener's end.
 struct Listener<H> {
-    told: broadcast::Receiver<Told<H>>,
+    told: broadcast::Receiver<Arc<Told<H>>>,
     wanted: Option<Vec<&'static str>>,
     _place: Place,
 }
@@ -138,7 +148,7 @@ impl<H: Happening> Listener<H> {
                 Ok(told) => {
                     let name = told.happening.name();
                     if self.wants(name) {
-                        return Some(sse::Event::default().event(name).json_data(&told));
+                        return Some(sse::Event::default().event(name).json_data(&*told));
                     }
                 }
                 Err(RecvError::Lagged(count)) => {

@@ -98,6 +98,15 @@ async fn every_role_tells_how_long_it_has_been_running() {
 }
 
 #[tokio::test]
+async fn what_is_not_there_is_told_in_sris_shape() {
+    let fixture = Fixture::start().await;
+    let answer = fixture.get("/api/v1/server").await;
+    assert_eq!(answer.status(), StatusCode::NOT_FOUND);
+    let body: Value = answer.json().await.unwrap();
+    assert!(body["error"].as_str().unwrap().contains("/api/v1/server"));
+}
+
+#[tokio::test]
 async fn the_index_and_the_document_list_every_route() {
     let fixture = Fixture::start().await;
     let index = fixture.json("/").await;

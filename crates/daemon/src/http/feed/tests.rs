@@ -4,7 +4,7 @@ use futures_util::StreamExt;
 
 use super::*;
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Weather {
     Rain { drops: usize },
