@@ -8,13 +8,14 @@ use std::time::{Duration, Instant};
 use axum::Json;
 use axum::extract::{Query, State};
 use bitcoin::BlockHash;
-use daemon::http::{Part, Routes, Window, routes};
+use daemon::http::{Feed, Part, Routes, Window, routes};
 use daemon::node::{NodeError, NodeRpc};
 use serde::{Serialize, Serializer};
 use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
 use utoipa::ToSchema;
 
+use crate::event::PoolEvent;
 use crate::metrics::{Metrics, Outcome};
 
 /// Blocks kept for `/api/v1/blocks`.
@@ -89,6 +90,7 @@ impl Blocks {
         node: Option<NodeRpc>,
         mut found: mpsc::Receiver<Found>,
         metrics: Metrics,
+        feed: Feed<PoolEvent>,
     ) -> impl Future<Output = ()> + Send + 'static {
         let newest = self.newest.clone();
         async move {
@@ -98,7 +100,12 @@ impl Blocks {
                 let outcome = Outcome {
                     verdict: verdict.name(),
                 };
-                metrics.blocks.get_or_create(&outcome).inc();
+                metrics.blocks_judged.get_or_create(&outcome).inc();
+                feed.tell(|| PoolEvent::BlockJudged {
+                    hash: found.hash.to_string(),
+                    height: found.height,
+                    verdict: verdict.name(),
+                });
                 newest.send_modify(|records| {
                     let records = Arc::make_mut(records);
                     records.truncate(KEPT - 1);

@@ -25,6 +25,8 @@ pub struct Config {
     pub limits: Limits,
     /// Where health and metrics are served.
     pub monitoring_address: SocketAddr,
+    /// Channels that have metrics of their own.
+    pub max_channel_series: usize,
     /// Tells several pool servers on one template apart.
     pub server_id: u8,
     /// Whom blocks pay and what they say.
@@ -45,6 +47,7 @@ impl Config {
         let listen = Listen::read(reader);
         let limits = Limits::read(reader, Limits::default());
         let monitoring_address = reader.parsed("monitoring_address");
+        let max_channel_series = reader.or("max_channel_series", 1000);
         let server_id = reader.or("server_id", 0);
         let network = payout::network(reader);
         let plan = read_plan(reader, network);
@@ -62,6 +65,7 @@ impl Config {
             listen: listen?,
             limits,
             monitoring_address: monitoring_address?,
+            max_channel_series,
             server_id,
             plan: plan?,
             policy,

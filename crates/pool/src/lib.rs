@@ -11,13 +11,18 @@
 //!                  token task ◀──────▶ mpsc: Shown, TokenSpent ─┘
 //! ```
 
+mod api;
 mod blocks;
 mod config;
 mod downstream;
+mod event;
 mod extranonce;
 pub mod ledger;
 mod metrics;
 mod provider;
+mod session;
+mod stats;
+mod status;
 mod tokens;
 mod verb;
 
@@ -26,7 +31,7 @@ use std::sync::Arc;
 
 use daemon::accept::Server;
 use daemon::config::Reader;
-use daemon::http::{Health, Page};
+use daemon::http::{Feed, Health, Page};
 use daemon::role::{NoOptions, Role};
 use daemon::shutdown::Shutdown;
 use prometheus_client::registry::Registry;
@@ -39,9 +44,11 @@ use tracing::info;
 pub use config::Config;
 pub use verb::Verb;
 
+use api::Api;
 use blocks::Blocks;
 use downstream::Downstreams;
 use metrics::Metrics;
+use stats::Stats;
 
 /// Blocks found and not yet handed on. More than a lab finds in a second; when it is full, the
 /// connection that found the next one says so loudly instead of waiting.
@@ -72,7 +79,10 @@ impl Role for Pool {
 
     async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
         let mut registry = Registry::default();
-        let metrics = Metrics::register(&mut registry);
+        let stats = Arc::new(Stats::default());
+        let feed = Feed::default();
+        let series = config.max_channel_series;
+        let metrics = Metrics::register(&mut registry, Arc::clone(&stats), series);
         let (health, health_seen) = watch::channel(Health::not_ready("starting"));
         // Only the newest work matters: a slow reader skips what is outdated.
         let (work, work_seen) = watch::channel(None);
@@ -96,12 +106,15 @@ impl Role for Pool {
             role: Self::NAME,
             health: health_seen,
             metrics: registry,
-            status: metrics.status(work_seen.clone()),
-            routes: blocks.routes(),
+            status: status::status(Arc::clone(&stats), metrics.clone(), work_seen.clone()),
+            routes: Api::new(Arc::clone(&stats), &config.policy)
+                .routes()
+                .merge(event::routes(feed.clone()))
+                .merge(blocks.routes()),
         };
         daemon::http::serve(config.monitoring_address, page, &shutdown).await?;
 
-        let verdicts = blocks.judge(config.node.clone(), found_in, metrics.clone());
+        let verdicts = blocks.judge(config.node.clone(), found_in, metrics.clone(), feed.clone());
         shutdown.spawn(verdicts);
         shutdown.spawn(tokens::keep(tokens_in));
         shutdown.spawn(provider::run(
@@ -111,6 +124,7 @@ impl Role for Pool {
                 work,
                 solutions: solutions_in,
                 health,
+                feed: feed.clone(),
             },
             shutdown.clone(),
         ));
@@ -121,6 +135,8 @@ impl Role for Pool {
             solutions,
             found,
             tokens,
+            stats,
+            feed,
             metrics,
             reached: server.reached().clone(),
             stop: shutdown.stop().clone(),

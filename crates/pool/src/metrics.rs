@@ -1,104 +1,254 @@
-//! The pool's metrics. Names follow SRI's monitoring API where the same thing is meant; unlike
-//! there, what is called a total only ever rises.
+//! The pool's metrics. Names and labels are those of SRI's monitoring where the same thing is meant;
+//! unlike there, a total never falls as long as its series is there.
 
-use bitcoin::BlockHash;
-use bitcoin::hashes::Hash;
-use prometheus_client::encoding::EncodeLabelSet;
+use std::fmt;
+use std::sync::Arc;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{
+    DescriptorEncoder, EncodeCounterValue, EncodeGaugeValue, EncodeLabelSet, MetricEncoder,
+    NoLabelSet,
+};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
-use protocol::work::Work;
-use serde_json::{Map, Value, json};
-use tokio::sync::watch;
 
-/// Label of rejected shares.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(crate) struct Rejection {
-    pub(crate) reason: &'static str,
-}
+use crate::stats::{Channel, Open, REASONS, Rates, Stats, Sums};
 
-/// Label of blocks.
+/// Label of judged blocks.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct Outcome {
     pub(crate) verdict: &'static str,
 }
 
-/// Everything counted. Cheap to clone; the values are shared atomics.
+/// What is counted where it happens, because it happens seldom. Everything else is read from
+/// [`Stats`] when it is asked for.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Metrics {
-    pub(crate) clients: Gauge,
-    pub(crate) channels: Gauge,
-    pub(crate) retargets: Counter,
-    pub(crate) accepted: Counter,
-    pub(crate) rejected: Family<Rejection, Counter>,
-    pub(crate) blocks: Family<Outcome, Counter>,
+    pub(crate) targets_changed: Counter,
+    pub(crate) blocks_judged: Family<Outcome, Counter>,
 }
 
 impl Metrics {
-    pub(crate) fn register(registry: &mut Registry) -> Self {
+    /// `max_series` channels have series of their own.
+    pub(crate) fn register(registry: &mut Registry, stats: Arc<Stats>, max_series: usize) -> Self {
         let metrics = Self::default();
-        let Self {
-            clients,
-            channels,
-            retargets,
-            accepted,
-            rejected,
-            blocks,
-        } = metrics.clone();
-        registry.register("sv2_clients", "Connected miners", clients);
-        registry.register("sv2_client_channels", "Open channels", channels);
         registry.register(
-            "sv2_client_targets_changed",
+            "sv2_pool_targets_changed",
             "Targets changed by vardiff",
-            retargets,
-        );
-        registry.register("sv2_client_shares_accepted", "Shares accepted", accepted);
-        registry.register(
-            "sv2_client_shares_rejected",
-            "Shares rejected, by reason",
-            rejected,
+            metrics.targets_changed.clone(),
         );
         registry.register(
-            "sv2_client_blocks_found",
-            "Blocks, by the node's verdict",
-            blocks,
+            "sv2_pool_blocks_judged",
+            "Blocks found, by what the node said of them",
+            metrics.blocks_judged.clone(),
         );
+        registry.register_collector(Box::new(Miners { stats, max_series }));
         metrics
     }
 
-    /// The pool's part of `/api/v1/status`.
-    pub(crate) fn status(
-        &self,
-        work: watch::Receiver<Option<Work>>,
-    ) -> Box<dyn Fn() -> Map<String, Value> + Send + Sync> {
-        let metrics = self.clone();
-        Box::new(move || {
-            let blocks = |verdict| {
-                let outcome = Outcome { verdict };
-                metrics.blocks.get(&outcome).map_or(0, |count| count.get())
-            };
-            let current = work.borrow().as_ref().map(|work| {
-                json!({
-                    "template_id": work.template.id,
-                    "height": work.template.height(),
-                    "prev_hash": BlockHash::from_byte_array(work.prev_hash.prev_hash).to_string(),
-                    "value_remaining": work.template.coinbase_tx_value_remaining,
-                })
-            });
-            let body = json!({
-                "clients": metrics.clients.get(),
-                "channels": metrics.channels.get(),
-                "shares_accepted": metrics.accepted.get(),
-                "blocks_accepted": blocks("accepted"),
-                "blocks_stale": blocks("stale"),
-                "blocks_rejected": blocks("rejected"),
-                "work": current,
-            });
-            match body {
-                Value::Object(map) => map,
-                _ => Map::new(),
-            }
-        })
+    /// Blocks of which the node said `verdict`.
+    pub(crate) fn judged(&self, verdict: &'static str) -> u64 {
+        let judged = self.blocks_judged.get(&Outcome { verdict });
+        judged.map_or(0, |count| count.get())
     }
 }
+
+/// Writes what [`Stats`] knows when it is asked for.
+#[derive(Debug)]
+struct Miners {
+    stats: Arc<Stats>,
+    max_series: usize,
+}
+
+/// A channel and its labels.
+#[derive(Debug)]
+struct Series {
+    client_id: String,
+    channel_id: String,
+    channel: Arc<Channel>,
+}
+
+impl Series {
+    fn new(client_id: u64, channel: Arc<Channel>) -> Self {
+        Self {
+            client_id: client_id.to_string(),
+            channel_id: channel.opening.channel_id.to_string(),
+            channel,
+        }
+    }
+
+    fn labels(&self) -> [(&'static str, &str); 3] {
+        [
+            ("client_id", &self.client_id),
+            ("channel_id", &self.channel_id),
+            ("user_identity", &self.channel.opening.user_identity),
+        ]
+    }
+
+    fn labels_with<'a>(&'a self, error_code: &'a str) -> [(&'static str, &'a str); 4] {
+        let [client, channel, user] = self.labels();
+        [client, channel, user, ("error_code", error_code)]
+    }
+}
+
+impl Collector for Miners {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut families = Families(encoder);
+        let clients = self.stats.clients();
+        let series: Vec<_> = clients
+            .iter()
+            .flat_map(|client| client.channels().into_iter().map(|c| (client.id, c)))
+            .take(self.max_series)
+            .map(|(client_id, channel)| Series::new(client_id, channel))
+            .collect();
+        let mut open = Open::default();
+        let mut rates = Rates::default();
+        let now_ms = self.stats.now();
+        for client in &clients {
+            open += client.open();
+            rates += client.shares.rates(now_ms);
+        }
+        families.of_clients(clients.len(), &open)?;
+        families.of_channels(&series)?;
+        families.of_pool(&self.stats.sums(), rates)?;
+        families.gauge(
+            "sv2_pool_channels_without_series",
+            "Open channels that are in the sums only",
+            open.channels() - series.len().min(open.channels()),
+        )
+    }
+}
+
+/// Writes metrics and all their series.
+struct Families<'a>(DescriptorEncoder<'a>);
+
+impl Families<'_> {
+    fn of_clients(&mut self, clients: usize, open: &Open) -> fmt::Result {
+        self.gauge("sv2_clients_total", "Connected clients", clients)?;
+        let types = [("extended", open.extended), ("standard", open.standard)];
+        self.gauges(
+            "sv2_client_channels",
+            "Open channels",
+            types.map(|(channel_type, count)| ([("channel_type", channel_type)], count)),
+        )?;
+        self.gauge(
+            "sv2_client_hashrate_total",
+            "Hashes a second that the open channels are believed to do",
+            open.believed,
+        )
+    }
+
+    /// Series that end with their channel.
+    fn of_channels(&mut self, series: &[Series]) -> fmt::Result {
+        self.gauges(
+            "sv2_client_channel_hashrate",
+            "Hashes a second that an open channel is believed to do",
+            series
+                .iter()
+                .map(|of| (of.labels(), of.channel.terms().believed)),
+        )?;
+        self.counters(
+            "sv2_client_shares_accepted",
+            "Accepted shares of an open channel",
+            series
+                .iter()
+                .map(|of| (of.labels(), of.channel.shares.sums().accepted)),
+        )?;
+        self.counters(
+            "sv2_client_shares_rejected",
+            "Rejected shares of an open channel",
+            series.iter().flat_map(|of| {
+                let sums = of.channel.shares.sums();
+                let reasons: Vec<_> = sums.by_reason().collect();
+                reasons
+                    .into_iter()
+                    .map(|(reason, count)| (of.labels_with(reason), count))
+            }),
+        )
+    }
+
+    /// What the pool has seen since it was started, and does now.
+    fn of_pool(&mut self, sums: &Sums, rates: Rates) -> fmt::Result {
+        self.counter("sv2_client_blocks_found", "Blocks found", sums.blocks)?;
+        self.counter("sv2_pool_shares_accepted", "Accepted shares", sums.accepted)?;
+        let reasons = REASONS.into_iter().zip(sums.rejected);
+        self.counters(
+            "sv2_pool_shares_rejected",
+            "Rejected shares",
+            reasons.map(|(reason, count)| ([("error_code", reason)], count)),
+        )?;
+        self.counter(
+            "sv2_pool_hashes",
+            "Hashes that the accepted shares took on average",
+            sums.hashes,
+        )?;
+        let windows = [("1m", rates.one_minute), ("10m", rates.ten_minutes)];
+        self.gauges(
+            "sv2_pool_hashrate",
+            "Hashes a second of those connected, as their shares of the last minutes show them",
+            windows.map(|(window, rate)| ([("window", window)], rate)),
+        )
+    }
+
+    fn gauge(
+        &mut self,
+        name: &str,
+        help: &str,
+        value: impl EncodeGaugeValue + Copy,
+    ) -> fmt::Result {
+        let mut family = self.family(name, help, MetricType::Gauge)?;
+        family.encode_gauge(&value)
+    }
+
+    fn gauges<L: EncodeLabelSet, V: EncodeGaugeValue>(
+        &mut self,
+        name: &str,
+        help: &str,
+        series: impl IntoIterator<Item = (L, V)>,
+    ) -> fmt::Result {
+        let mut family = self.family(name, help, MetricType::Gauge)?;
+        for (labels, value) in series {
+            family.encode_family(&labels)?.encode_gauge(&value)?;
+        }
+        Ok(())
+    }
+
+    fn counter(
+        &mut self,
+        name: &str,
+        help: &str,
+        value: impl EncodeCounterValue + Copy,
+    ) -> fmt::Result {
+        let mut family = self.family(name, help, MetricType::Counter)?;
+        family.encode_counter::<NoLabelSet, _, f64>(&value, None)
+    }
+
+    fn counters<L: EncodeLabelSet>(
+        &mut self,
+        name: &str,
+        help: &str,
+        series: impl IntoIterator<Item = (L, u64)>,
+    ) -> fmt::Result {
+        let mut family = self.family(name, help, MetricType::Counter)?;
+        for (labels, value) in series {
+            let mut series = family.encode_family(&labels)?;
+            series.encode_counter::<NoLabelSet, _, f64>(&value, None)?;
+        }
+        Ok(())
+    }
+
+    /// The names of a counter's series end with `_total`.
+    fn family<'a>(
+        &'a mut self,
+        name: &'a str,
+        help: &str,
+        kind: MetricType,
+    ) -> Result<MetricEncoder<'a>, fmt::Error> {
+        self.0.encode_descriptor(name, help, None, kind)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 
 use daemon::dial::Upstream;
 use daemon::drive::{Joined, drive};
-use daemon::http::Health;
+use daemon::http::{Feed, Health};
 use daemon::shutdown::Shutdown;
 use protocol::coinbase::CoinbasePlan;
 use protocol::provider::{ProviderClient, ProviderEvent, ProviderInput};
@@ -10,11 +10,14 @@ use protocol::work::Work;
 use tokio::sync::{mpsc, watch};
 use tracing::{debug, error, info};
 
+use crate::event::PoolEvent;
+
 /// The task's ends of its channels.
 pub(crate) struct Ends {
     pub(crate) work: watch::Sender<Option<Work>>,
     pub(crate) solutions: mpsc::Receiver<ProviderInput>,
     pub(crate) health: watch::Sender<Health>,
+    pub(crate) feed: Feed<PoolEvent>,
 }
 
 /// Keeps a connection to the provider. Miners go on with what they have while it is away.
@@ -23,6 +26,7 @@ pub(crate) async fn run(upstream: Upstream, plan: CoinbasePlan, ends: Ends, shut
         work,
         mut solutions,
         health,
+        feed,
     } = ends;
     let mut client = ProviderClient::new(plan);
     let away = || Health::not_ready(format!("no template provider at {}", upstream.address));
@@ -35,7 +39,7 @@ pub(crate) async fn run(upstream: Upstream, plan: CoinbasePlan, ends: Ends, shut
         }
         let mut host = Joined {
             inputs: &mut solutions,
-            on_event: |event| on_event(event, &work, &health),
+            on_event: |event| on_event(event, (&work, &feed), &health),
         };
         let ended = drive(connection, &mut client, &mut host, shutdown.stop()).await;
         health.send_replace(away());
@@ -45,7 +49,7 @@ pub(crate) async fn run(upstream: Upstream, plan: CoinbasePlan, ends: Ends, shut
 
 fn on_event(
     event: ProviderEvent,
-    work: &watch::Sender<Option<Work>>,
+    (work, feed): (&watch::Sender<Option<Work>>, &Feed<PoolEvent>),
     health: &watch::Sender<Health>,
 ) {
     match event {
@@ -56,6 +60,10 @@ fn on_event(
                 futures = new.futures.len(),
                 "new work"
             );
+            if feed.is_heard() {
+                let news = PoolEvent::of_work(work.borrow().as_ref(), &new);
+                news.into_iter().for_each(|event| feed.tell(|| event));
+            }
             work.send_replace(Some(new));
             health.send_replace(Health::Ready);
         }

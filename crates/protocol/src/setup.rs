@@ -45,6 +45,8 @@ pub struct Client {
     pub flags: u32,
     /// Who made it.
     pub vendor: String,
+    /// What it runs on, or which kind of program it is; often empty.
+    pub hardware: String,
     /// Which software it runs.
     pub firmware: String,
     /// Which device it is; often empty.
@@ -110,6 +112,7 @@ impl Offer {
             Client {
                 flags: request.flags,
                 vendor: request.vendor.as_utf8_or_hex(),
+                hardware: request.hardware_version.as_utf8_or_hex(),
                 firmware: request.firmware.as_utf8_or_hex(),
                 device_id: request.device_id.as_utf8_or_hex(),
             },

@@ -6,6 +6,9 @@ use std::fmt;
 /// The target of difficulty 1 is `0xffff` times this power of two.
 const DIFFICULTY_1_SHIFT: i32 = 208;
 
+/// Hashes it takes on average to find one that meets the target of difficulty 1.
+pub const HASHES_PER_DIFFICULTY: f64 = 4_295_032_833.0;
+
 /// A 256-bit number in the order of the wire: little-endian (SV2 3.1). Hashes compare with it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Target {

@@ -8,9 +8,7 @@ use stratum_core::mining_sv2::SubmitSharesSuccess;
 use super::difficulty::earlier;
 use super::{Out, ServerEvent};
 use crate::message::MiningOwned;
-
-/// Hashes that a share of difficulty 1 stands for.
-const HASHES_PER_DIFFICULTY: f64 = 4_295_032_833.0;
+use crate::target::HASHES_PER_DIFFICULTY;
 
 /// When a complete batch of accepted shares is acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -1,0 +1,44 @@
+//! The pool's part of `/api/v1/status`.
+
+use std::sync::Arc;
+
+use bitcoin::BlockHash;
+use bitcoin::hashes::Hash;
+use protocol::work::Work;
+use serde_json::{Map, Value, json};
+use tokio::sync::watch;
+
+use crate::metrics::Metrics;
+use crate::stats::Stats;
+
+pub(crate) fn status(
+    stats: Arc<Stats>,
+    metrics: Metrics,
+    work: watch::Receiver<Option<Work>>,
+) -> Box<dyn Fn() -> Map<String, Value> + Send + Sync> {
+    Box::new(move || {
+        let clients = stats.clients();
+        let channels: usize = clients.iter().map(|client| client.open().channels()).sum();
+        let current = work.borrow().as_ref().map(|work| {
+            json!({
+                "template_id": work.template.id,
+                "height": work.template.height(),
+                "prev_hash": BlockHash::from_byte_array(work.prev_hash.prev_hash).to_string(),
+                "value_remaining": work.template.coinbase_tx_value_remaining,
+            })
+        });
+        let body = json!({
+            "clients": clients.len(),
+            "channels": channels,
+            "shares_accepted": stats.sums().accepted,
+            "blocks_accepted": metrics.judged("accepted"),
+            "blocks_stale": metrics.judged("stale"),
+            "blocks_rejected": metrics.judged("rejected"),
+            "work": current,
+        });
+        match body {
+            Value::Object(map) => map,
+            _ => Map::new(),
+        }
+    })
+}
