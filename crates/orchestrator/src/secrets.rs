@@ -24,6 +24,9 @@ pub struct Secrets {
     pub rpc_user: String,
     /// Password of the node's RPC.
     pub rpc_password: String,
+    /// What the pool and the job declarator server make job tokens with: 32 bytes as hexadecimal
+    /// digits.
+    pub job_declaration_secret: String,
     /// Extended private key of the lab's wallet, to which coinbases pay.
     pub wallet_key: String,
 }
@@ -34,6 +37,8 @@ impl Secrets {
         let authority = AuthorityKey::generate(rng);
         let mut password = [0; 24];
         rng.fill_bytes(&mut password);
+        let mut job_declaration = [0; 32];
+        rng.fill_bytes(&mut job_declaration);
         let mut seed = [0; 32];
         rng.fill_bytes(&mut seed);
         let wallet = Xpriv::new_master(NetworkKind::Test, &seed)
@@ -43,6 +48,7 @@ impl Secrets {
             authority_public_key: authority.public_text(),
             rpc_user: "lab".to_owned(),
             rpc_password: hex::encode(password),
+            job_declaration_secret: hex::encode(job_declaration),
             wallet_key: wallet.to_string(),
         }
     }
@@ -88,6 +94,7 @@ mod tests {
         let b = Secrets::generate(&mut rand::thread_rng());
         assert_ne!(a.authority_secret_key, b.authority_secret_key);
         assert_ne!(a.rpc_password, b.rpc_password);
+        assert_ne!(a.job_declaration_secret, b.job_declaration_secret);
         assert_ne!(a.wallet_key, b.wallet_key);
     }
 
@@ -108,6 +115,7 @@ mod tests {
         let text = format!("{secrets:?}");
         assert!(!text.contains(&secrets.rpc_password));
         assert!(!text.contains(&secrets.authority_secret_key));
+        assert!(!text.contains(&secrets.job_declaration_secret));
         assert!(!text.contains(&secrets.wallet_key));
     }
 }

@@ -4,6 +4,7 @@
 //! backend and the tests' fake are printers of the same specs, so they cannot drift apart.
 
 pub mod btc_node;
+pub mod jds;
 pub mod mining_device;
 pub mod pool;
 pub mod template_provider;
@@ -120,6 +121,13 @@ pub struct Site<'a> {
     pub reward_address: &'a str,
 }
 
+impl Site<'_> {
+    /// Whom the blocks of this lab pay, as a descriptor.
+    fn reward_script(&self) -> String {
+        format!("addr({})", self.reward_address)
+    }
+}
+
 /// The file system as services see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Paths {
@@ -185,6 +193,7 @@ pub fn specs(topology: &Topology, site: &Site<'_>) -> Vec<ServiceSpec> {
         Kind::TemplateProvider(settings) => {
             template_provider::spec(service, settings, topology, site)
         }
+        Kind::Jds(settings) => jds::spec(service, settings, topology, site),
         Kind::Pool(settings) => pool::spec(service, settings, topology, site),
         Kind::MiningDevice(settings) => mining_device::spec(service, settings, topology, site),
     };
@@ -272,6 +281,20 @@ impl<'a> RpcAccess<'a> {
             rpc_address: SocketAddrV4::new(address, btc_node::RPC_PORT),
             rpc_user: &site.secrets.rpc_user,
             rpc_password: &site.secrets.rpc_password,
+        }
+    }
+}
+
+/// What a job declarator server and the pool have in common.
+#[derive(Serialize)]
+struct JobDeclaration<'a> {
+    secret: &'a str,
+}
+
+impl<'a> JobDeclaration<'a> {
+    fn new(site: &Site<'a>) -> Self {
+        Self {
+            secret: &site.secrets.job_declaration_secret,
         }
     }
 }

@@ -12,6 +12,7 @@ use toml::{Table, Value};
 
 use crate::fault::Fault;
 use crate::service::btc_node::BtcNode;
+use crate::service::jds::Jds;
 use crate::service::mining_device::MiningDevice;
 use crate::service::pool::Pool;
 use crate::service::template_provider::TemplateProvider;
@@ -50,6 +51,8 @@ pub enum Kind {
     BtcNode(BtcNode),
     /// Template Distribution Protocol server.
     TemplateProvider(TemplateProvider),
+    /// Job declarator server.
+    Jds(Jds),
     /// Mining pool.
     Pool(Pool),
     /// CPU miner speaking SV2.
@@ -59,6 +62,7 @@ pub enum Kind {
 /// The names of [`Kind`], with the host number that users know each by.
 const KINDS: &[(&str, u8)] = &[
     ("btc-node", 4),
+    ("jds", 6),
     ("mining-device", 10),
     ("pool", 5),
     ("template-provider", 3),
@@ -96,6 +100,7 @@ impl Service {
         match self.kind {
             Kind::BtcNode(_) => "btc-node",
             Kind::TemplateProvider(_) => "template-provider",
+            Kind::Jds(_) => "jds",
             Kind::Pool(_) => "pool",
             Kind::MiningDevice(_) => "mining-device",
         }
@@ -114,6 +119,7 @@ impl Service {
         match &self.kind {
             Kind::BtcNode(_) => Vec::new(),
             Kind::TemplateProvider(settings) => settings.links(),
+            Kind::Jds(settings) => settings.links(),
             Kind::Pool(settings) => settings.links(),
             Kind::MiningDevice(settings) => settings.links(),
         }
@@ -223,6 +229,7 @@ fn service(name: String, value: Value, problems: &mut Vec<String>) -> Option<Ser
     let kind = match kind.as_str() {
         "btc-node" => Kind::BtcNode(settings(&table, &at, problems)),
         "template-provider" => Kind::TemplateProvider(settings(&table, &at, problems)),
+        "jds" => Kind::Jds(settings(&table, &at, problems)),
         "pool" => Kind::Pool(settings(&table, &at, problems)),
         "mining-device" => Kind::MiningDevice(settings(&table, &at, problems)),
         other => unreachable!("'{other}' is in KINDS but not here"),

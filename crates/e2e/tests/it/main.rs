@@ -5,6 +5,7 @@
 mod device;
 mod faults;
 mod first_block;
+mod job_declaration;
 mod killed;
 mod site;
 mod tidy;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::template_provider;
-use super::{Port, Role, RpcAccess, ServerConfig, ServiceSpec, Site, VolumeRole};
+use super::{JobDeclaration, Port, Role, RpcAccess, ServerConfig, ServiceSpec, Site, VolumeRole};
 use crate::topology::{Link, Service, Topology};
 
 /// SV2 mining port.
@@ -74,6 +74,8 @@ struct Config<'a> {
     template_provider: Upstream<'a>,
     node: RpcAccess<'a>,
     ledger: Ledger,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    job_declaration: Option<JobDeclaration<'a>>,
 }
 
 #[derive(Serialize)]
@@ -102,7 +104,7 @@ pub fn spec(
     let config = Config {
         server: ServerConfig::new(address, MINING_PORT, HTTP_PORT, site.secrets),
         settings,
-        coinbase_reward_script: format!("addr({})", site.reward_address),
+        coinbase_reward_script: site.reward_script(),
         template_provider: Upstream {
             address: SocketAddrV4::new(provider, template_provider::TDP_PORT),
             public_key: &site.secrets.authority_public_key,
@@ -111,6 +113,8 @@ pub fn spec(
         ledger: Ledger {
             directory: data.path.clone(),
         },
+        // Whoever has its jobs declared nowhere may not choose them.
+        job_declaration: topology.first("jds").map(|_| JobDeclaration::new(site)),
     };
     let role = Role {
         service,

@@ -7,6 +7,7 @@ fn secrets() -> Secrets {
         authority_public_key: "public-key".to_owned(),
         rpc_user: "lab".to_owned(),
         rpc_password: "hunter2".to_owned(),
+        job_declaration_secret: "shared-secret".to_owned(),
         wallet_key: "tprv".to_owned(),
     }
 }
@@ -145,4 +146,24 @@ fn no_secret_is_on_a_command_line_or_in_an_environment() {
         let visible = format!("{:?} {:?}", spec.args, spec.env);
         assert!(!visible.contains("hunter2") && !visible.contains("secret-key"));
     }
+}
+
+#[test]
+fn pool_and_job_declarator_server_share_a_secret_and_whom_to_pay() {
+    // JDS-31
+    let minimal_text = topology::find("minimal").unwrap();
+    let with_jds = format!("{minimal_text}\n[services.jds]\nkind = 'jds'\n");
+    let specs = specs_of(&with_jds, Subnet::DOCKER, &Paths::Container);
+    let (pool, jds) = (config(&specs["pool"]), config(&specs["jds"]));
+    assert_eq!(jds["listen_address"].as_str(), Some("10.10.0.6:34264"));
+    assert_eq!(jds["monitoring_address"].as_str(), Some("10.10.0.6:9093"));
+    let secret = jds["job_declaration"]["secret"].as_str();
+    assert_eq!(secret, Some("shared-secret"));
+    for key in ["job_declaration", "coinbase_reward_script", "node"] {
+        assert_eq!(jds[key], pool[key], "{key}");
+    }
+    assert_eq!(specs["jds"].needs, ["btc-node"]);
+
+    let alone = config(&minimal(Subnet::DOCKER, &Paths::Container)["pool"]);
+    assert!(!alone.contains_key("job_declaration"));
 }
