@@ -218,6 +218,9 @@ impl NodeRpc {
         method: &str,
         params: &[Value],
     ) -> Result<Vec<Result<T, NodeError>>, NodeError> {
+        if params.is_empty() {
+            return Ok(Vec::new());
+        }
         let calls: Vec<Call<'_>> = params
             .iter()
             .enumerate()
@@ -271,15 +274,20 @@ impl NodeRpc {
     /// # Errors
     /// As [`call`](Self::call).
     pub async fn block_header(&self, hash: &str) -> Result<Option<BlockHeader>, NodeError> {
-        /// Bitcoin Core's RPC_INVALID_ADDRESS_OR_KEY: here, no such block.
-        const NOT_FOUND: i64 = -5;
-        match self.call("getblockheader", json!([hash])).await {
-            Ok(header) => Ok(Some(header)),
-            Err(NodeError::Rpc {
-                code: NOT_FOUND, ..
-            }) => Ok(None),
-            Err(error) => Err(error),
-        }
+        known(self.call("getblockheader", json!([hash])).await)
+    }
+
+    /// The same for many, in their order.
+    ///
+    /// # Errors
+    /// As [`call`](Self::call).
+    pub async fn block_headers(
+        &self,
+        hashes: &[String],
+    ) -> Result<Vec<Option<BlockHeader>>, NodeError> {
+        let params: Vec<Value> = hashes.iter().map(|hash| json!([hash])).collect();
+        let headers = self.batch("getblockheader", &params).await?;
+        headers.into_iter().map(known).collect()
     }
 
     /// The state of the chain.
@@ -288,5 +296,18 @@ impl NodeRpc {
     /// As [`call`](Self::call).
     pub async fn chain_info(&self) -> Result<ChainInfo, NodeError> {
         self.call("getblockchaininfo", json!([])).await
+    }
+}
+
+/// `None` for a block that the node does not know.
+fn known(header: Result<BlockHeader, NodeError>) -> Result<Option<BlockHeader>, NodeError> {
+    /// Bitcoin Core's RPC_INVALID_ADDRESS_OR_KEY: here, no such block.
+    const NOT_FOUND: i64 = -5;
+    match header {
+        Ok(header) => Ok(Some(header)),
+        Err(NodeError::Rpc {
+            code: NOT_FOUND, ..
+        }) => Ok(None),
+        Err(error) => Err(error),
     }
 }

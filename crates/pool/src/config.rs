@@ -1,6 +1,7 @@
 //! The pool's configuration. Keys have SRI's names where they mean the same.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bitcoin::Network;
 use daemon::accept::{Limits, Listen};
@@ -10,11 +11,15 @@ use daemon::node::NodeRpc;
 use daemon::payout;
 use protocol::coinbase::CoinbasePlan;
 use protocol::message::common::Protocol;
-use protocol::server::Policy;
+use protocol::server::{Acknowledge, Policy};
 use protocol::token::Secret;
 
 use crate::extranonce;
 use crate::ledger::Settings;
+
+/// After this time a share goes to the ledger, however few they are. The disk has a tenth of a
+/// second then to keep the acknowledgement within one.
+const ACK_DELAY: Duration = Duration::from_millis(900);
 
 /// What the pool is told.
 #[derive(Debug, Clone)]
@@ -52,6 +57,8 @@ impl Config {
         let network = payout::network(reader);
         let plan = read_plan(reader, network);
         let policy = Policy {
+            acknowledge: Acknowledge::Recorded,
+            ack_delay: ACK_DELAY,
             job_declaration: read_secret(reader),
             ..daemon::policy::read(reader, network, limits)
         };

@@ -14,10 +14,11 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use crate::blocks::Found;
 use crate::event::PoolEvent;
 use crate::extranonce;
+use crate::ledger::{Found, Recorders};
 use crate::metrics::Metrics;
+use crate::recording::Recording;
 use crate::session::Session;
 use crate::stats::Stats;
 use crate::tokens::Shown;
@@ -29,6 +30,7 @@ pub(crate) struct Downstreams {
     pub(crate) work: watch::Receiver<Option<Work>>,
     pub(crate) solutions: mpsc::Sender<ProviderInput>,
     pub(crate) found: mpsc::Sender<Found>,
+    pub(crate) recorders: Recorders,
     pub(crate) tokens: mpsc::Sender<Shown>,
     pub(crate) stats: Arc<Stats>,
     pub(crate) feed: Feed<PoolEvent>,
@@ -65,15 +67,18 @@ impl Downstreams {
             pool: &self,
             peer: address,
             stats,
+            recording: Recording::new(address, self.recorders.recorder()),
             work: seen,
             answer,
             answers,
         };
         let ended = drive(connection, &mut core, &mut host, &self.stop).await;
+        let recording = host.end();
         info!(peer = %address, reason = %ended, "miner disconnected");
         self.feed.tell(|| PoolEvent::ClientDisconnected {
             client_id,
             reason: ended.to_string(),
         });
+        recording.finish().await;
     }
 }

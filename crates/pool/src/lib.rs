@@ -7,7 +7,8 @@
 //!   template provider ──▶ provider task ──watch: Work──▶ one task per miner connection
 //!                              ▲                                │
 //!                              └────── mpsc: ProviderInput ─────┤
-//!   node (RPC) ◀── verdict task ◀───── mpsc: Found ─────────────┤
+//!   node (RPC) ◀── judge task ◀─────── mpsc: Found ─────────────┤
+//!                      └──────▶ ledger's thread ◀─── batches ───┤
 //!                  token task ◀──────▶ mpsc: Shown, TokenSpent ─┘
 //! ```
 
@@ -17,9 +18,12 @@ mod config;
 mod downstream;
 mod event;
 mod extranonce;
+mod health;
+mod judge;
 pub mod ledger;
 mod metrics;
 mod provider;
+mod recording;
 mod session;
 mod stats;
 mod status;
@@ -39,14 +43,15 @@ use protocol::message::common::Protocol;
 use protocol::server;
 use protocol::setup::Offer;
 use tokio::sync::{mpsc, watch};
-use tracing::info;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
 
 pub use config::Config;
 pub use verb::Verb;
 
 use api::Api;
-use blocks::Blocks;
 use downstream::Downstreams;
+use ledger::{Ledger, Recorders};
 use metrics::Metrics;
 use stats::Stats;
 
@@ -56,6 +61,13 @@ const MAX_PENDING_BLOCKS: usize = 256;
 
 /// Job tokens whose use nobody has looked at yet. When it is full, the next one is refused.
 const MAX_SHOWN_TOKENS: usize = 1024;
+
+/// What miners are offered.
+const OFFER: Offer = Offer {
+    protocol: Protocol::MiningProtocol,
+    supported_flags: server::SUPPORTED_FLAGS,
+    success_flags: server::success_flags,
+};
 
 /// The role.
 #[derive(Debug, Clone, Copy)]
@@ -82,40 +94,42 @@ impl Role for Pool {
         let stats = Arc::new(Stats::default());
         let feed = Feed::default();
         let series = config.max_channel_series;
-        let metrics = Metrics::register(&mut registry, Arc::clone(&stats), series);
+        let (ledger, recorders) = open_ledger(&config, &shutdown)?;
+        let metrics = Metrics::register(&mut registry, Arc::clone(&stats), ledger.clone(), series);
+        let (provided, provided_seen) = watch::channel(Health::not_ready("starting"));
         let (health, health_seen) = watch::channel(Health::not_ready("starting"));
+        shutdown.spawn(health::join(provided_seen, ledger.trouble(), health));
         // Only the newest work matters: a slow reader skips what is outdated.
         let (work, work_seen) = watch::channel(None);
         let (solutions, solutions_in) = mpsc::channel(MAX_PENDING_BLOCKS);
         let (found, found_in) = mpsc::channel(MAX_PENDING_BLOCKS);
         let (tokens, tokens_in) = mpsc::channel(MAX_SHOWN_TOKENS);
-        let blocks = Blocks::default();
 
-        let server = Server::bind(
-            config.listen.clone(),
-            Offer {
-                protocol: Protocol::MiningProtocol,
-                supported_flags: server::SUPPORTED_FLAGS,
-                success_flags: server::success_flags,
-            },
-            config.limits,
-        )
-        .await?;
+        let server = Server::bind(config.listen.clone(), OFFER, config.limits).await?;
         server.reached().register(&mut registry);
         let page = Page {
             role: Self::NAME,
             health: health_seen,
             metrics: registry,
-            status: status::status(Arc::clone(&stats), metrics.clone(), work_seen.clone()),
+            status: status::status(Arc::clone(&stats), ledger.clone(), work_seen.clone()),
             routes: Api::new(Arc::clone(&stats), &config.policy)
                 .routes()
                 .merge(event::routes(feed.clone()))
-                .merge(blocks.routes()),
+                .merge(blocks::routes(ledger.clone())),
         };
         daemon::http::serve(config.monitoring_address, page, &shutdown).await?;
 
-        let verdicts = blocks.judge(config.node.clone(), found_in, metrics.clone(), feed.clone());
-        shutdown.spawn(verdicts);
+        shutdown.spawn(judge::run(
+            config.node.clone(),
+            judge::Ends {
+                found: found_in,
+                work: work_seen.clone(),
+                ledger,
+                recorder: recorders.recorder(),
+                feed: feed.clone(),
+            },
+            shutdown.stop().clone(),
+        ));
         shutdown.spawn(tokens::keep(tokens_in));
         shutdown.spawn(provider::run(
             config.upstream.clone(),
@@ -123,7 +137,7 @@ impl Role for Pool {
             provider::Ends {
                 work,
                 solutions: solutions_in,
-                health,
+                health: provided,
                 feed: feed.clone(),
             },
             shutdown.clone(),
@@ -134,6 +148,7 @@ impl Role for Pool {
             work: work_seen.clone(),
             solutions,
             found,
+            recorders,
             tokens,
             stats,
             feed,
@@ -151,5 +166,25 @@ impl Role for Pool {
         let serve = move |connection, peer| Arc::clone(&downstreams).serve(connection, peer);
         server.run(shutdown, serve).await;
         Ok(())
+    }
+}
+
+/// Opens the ledger, which is closed before the pool ends.
+fn open_ledger(config: &Config, shutdown: &Shutdown) -> anyhow::Result<(Ledger, Recorders)> {
+    // One for each miner's connection, and one for what becomes of blocks.
+    let most = config.limits.max_connections as usize + 1;
+    let stop = shutdown.stop().clone();
+    let (ledger, recorders, closed) = ledger::open(&config.ledger, most, stop.clone())?;
+    shutdown.spawn(outlive(closed, stop));
+    Ok((ledger, recorders))
+}
+
+/// Ends with the ledger's thread, which must not end before the pool does.
+async fn outlive(closed: ledger::Closed, stop: CancellationToken) {
+    // However it ended.
+    let _ = closed.await;
+    if !stop.is_cancelled() {
+        error!("the ledger's thread has ended; stopping, since no share can be recorded");
+        stop.cancel();
     }
 }

@@ -1,6 +1,7 @@
 //! The pool's metrics. Names and labels are those of SRI's monitoring where the same thing is meant;
 //! unlike there, a total never falls as long as its series is there.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -11,54 +12,46 @@ use prometheus_client::encoding::{
 };
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
-use crate::stats::{Channel, Open, REASONS, Rates, Stats, Sums};
-
-/// Label of judged blocks.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(crate) struct Outcome {
-    pub(crate) verdict: &'static str,
-}
+use crate::ledger::{Ledger, Totals, Verdict};
+use crate::stats::{Channel, Open, REASONS, Rates, Stats};
 
 /// What is counted where it happens, because it happens seldom. Everything else is read from
-/// [`Stats`] when it is asked for.
+/// [`Stats`] and [`Ledger`] when it is asked for.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Metrics {
     pub(crate) targets_changed: Counter,
-    pub(crate) blocks_judged: Family<Outcome, Counter>,
 }
 
 impl Metrics {
     /// `max_series` channels have series of their own.
-    pub(crate) fn register(registry: &mut Registry, stats: Arc<Stats>, max_series: usize) -> Self {
+    pub(crate) fn register(
+        registry: &mut Registry,
+        stats: Arc<Stats>,
+        ledger: Ledger,
+        max_series: usize,
+    ) -> Self {
         let metrics = Self::default();
         registry.register(
             "sv2_pool_targets_changed",
             "Targets changed by vardiff",
             metrics.targets_changed.clone(),
         );
-        registry.register(
-            "sv2_pool_blocks_judged",
-            "Blocks found, by what the node said of them",
-            metrics.blocks_judged.clone(),
-        );
-        registry.register_collector(Box::new(Miners { stats, max_series }));
+        registry.register_collector(Box::new(Miners {
+            stats,
+            ledger,
+            max_series,
+        }));
         metrics
-    }
-
-    /// Blocks of which the node said `verdict`.
-    pub(crate) fn judged(&self, verdict: &'static str) -> u64 {
-        let judged = self.blocks_judged.get(&Outcome { verdict });
-        judged.map_or(0, |count| count.get())
     }
 }
 
-/// Writes what [`Stats`] knows when it is asked for.
+/// Writes what is known when it is asked for.
 #[derive(Debug)]
 struct Miners {
     stats: Arc<Stats>,
+    ledger: Ledger,
     max_series: usize,
 }
 
@@ -112,7 +105,7 @@ impl Collector for Miners {
         }
         families.of_clients(clients.len(), &open)?;
         families.of_channels(&series)?;
-        families.of_pool(&self.stats.sums(), rates)?;
+        families.of_pool(&self.ledger.totals(), rates)?;
         families.gauge(
             "sv2_pool_channels_without_series",
             "Open channels that are in the sums only",
@@ -169,20 +162,31 @@ impl Families<'_> {
         )
     }
 
-    /// What the pool has seen since it was started, and does now.
-    fn of_pool(&mut self, sums: &Sums, rates: Rates) -> fmt::Result {
-        self.counter("sv2_client_blocks_found", "Blocks found", sums.blocks)?;
-        self.counter("sv2_pool_shares_accepted", "Accepted shares", sums.accepted)?;
-        let reasons = REASONS.into_iter().zip(sums.rejected);
+    /// What the pool has recorded since its ledger was begun, and does now.
+    fn of_pool(&mut self, totals: &Totals, rates: Rates) -> fmt::Result {
+        self.counter("sv2_client_blocks_found", "Blocks found", totals.blocks)?;
+        let judged = |verdict| totals.verdicts.get(&verdict).copied().unwrap_or(0);
+        self.counters(
+            "sv2_pool_blocks_judged",
+            "Blocks found, by what the node said of them",
+            Verdict::ALL.map(|verdict| ([("verdict", verdict.name())], judged(verdict))),
+        )?;
+        let accepted = totals.accepted;
+        self.counter("sv2_pool_shares_accepted", "Accepted shares", accepted)?;
+        let mut rejected: BTreeMap<&str, u64> = REASONS.map(|reason| (reason, 0)).into();
+        let recorded = totals.rejected.iter();
+        rejected.extend(recorded.map(|(reason, count)| (&**reason, *count)));
         self.counters(
             "sv2_pool_shares_rejected",
             "Rejected shares",
-            reasons.map(|(reason, count)| ([("error_code", reason)], count)),
+            rejected
+                .into_iter()
+                .map(|(reason, count)| ([("error_code", reason)], count)),
         )?;
         self.counter(
             "sv2_pool_hashes",
             "Hashes that the accepted shares took on average",
-            sums.hashes,
+            totals.hashes,
         )?;
         let windows = [("1m", rates.one_minute), ("10m", rates.ten_minutes)];
         self.gauges(

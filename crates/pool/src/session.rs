@@ -7,15 +7,16 @@ use bitcoin::BlockHash;
 use bitcoin::hashes::Hash;
 use daemon::drive::Host;
 use protocol::provider::ProviderInput;
-use protocol::server::{MiningServer, ServerEvent, ServerInput, Solution, Worker};
+use protocol::server::{MiningServer, ServerEvent, ServerInput, Worker};
 use protocol::target::HASHES_PER_DIFFICULTY;
 use protocol::work::Work;
 use tokio::sync::{mpsc, watch};
 use tracing::{debug, error, info};
 
-use crate::blocks::Found;
 use crate::downstream::Downstreams;
 use crate::event::PoolEvent;
+use crate::ledger::Found;
+use crate::recording::Recording;
 use crate::stats::{Connection, Opening, Terms, kind_name};
 use crate::tokens::Shown;
 
@@ -24,6 +25,7 @@ pub(crate) struct Session<'a> {
     pub(crate) pool: &'a Downstreams,
     pub(crate) peer: SocketAddr,
     pub(crate) stats: Connection,
+    pub(crate) recording: Recording,
     /// Newest only: a slow connection skips what is outdated.
     pub(crate) work: watch::Receiver<Option<Work>>,
     /// Where the fate of tokens shown on this connection is told.
@@ -35,6 +37,7 @@ impl Host<MiningServer> for Session<'_> {
     async fn next(&mut self) -> Option<ServerInput> {
         tokio::select! {
             answer = self.answers.recv() => answer,
+            number = self.recording.recorded() => Some(ServerInput::Recorded(number)),
             changed = self.work.changed() => {
                 changed.ok()?;
                 self.work.borrow_and_update().clone().map(ServerInput::Work)
@@ -43,6 +46,9 @@ impl Host<MiningServer> for Session<'_> {
     }
 
     fn event(&mut self, event: ServerEvent) {
+        if let Some(found) = self.recording.take(&event) {
+            return self.on_block(found, event);
+        }
         match event {
             ServerEvent::Opened { .. }
             | ServerEvent::OpenRefused(_)
@@ -53,16 +59,30 @@ impl Host<MiningServer> for Session<'_> {
             | ServerEvent::CustomJobRefused { .. } => self.on_job(&event),
             ServerEvent::TokenShown { id, expires } => self.show(id, expires),
             ServerEvent::Accepted { .. } | ServerEvent::Rejected { .. } => self.on_share(&event),
-            ServerEvent::Block { .. } | ServerEvent::CustomBlock { .. } => self.on_block(event),
-            // Not under `Acknowledge::AtOnce`.
-            ServerEvent::RecordAwaited(_) => {}
+            // The recording's.
+            ServerEvent::Block { .. }
+            | ServerEvent::CustomBlock { .. }
+            | ServerEvent::RecordAwaited(_) => {}
             ServerEvent::Limited(limit) => self.pool.reached.count(limit.into()),
             ServerEvent::Ignored(what) => debug!(peer = %self.peer, what, "message ignored"),
         }
     }
+
+    fn stepped(&mut self) {
+        self.recording.stepped();
+    }
+
+    fn accepts(&self) -> bool {
+        !self.recording.is_full()
+    }
 }
 
 impl Session<'_> {
+    /// The connection is over. What is left to do is to finish its recording.
+    pub(crate) fn end(self) -> Recording {
+        self.recording
+    }
+
     fn on_channel(&mut self, event: ServerEvent) {
         let (peer, client_id) = (self.peer, self.stats.client_id());
         match event {
@@ -239,67 +259,25 @@ impl Session<'_> {
         }
     }
 
-    fn on_block(&self, event: ServerEvent) {
-        let peer = self.peer;
-        match event {
-            ServerEvent::Block {
-                channel_id,
-                job_id,
-                user_identity,
-                solution,
-                ..
-            } => {
-                let found = Found {
-                    hash: BlockHash::from_byte_array(solution.hash),
-                    height: solution.height,
-                    template_id: Some(solution.template_id),
-                    user: user_identity,
-                    peer,
-                    channel_id,
-                    job_id,
-                };
-                self.block(found, Some(solution));
-            }
-            ServerEvent::CustomBlock {
-                channel_id,
-                job_id,
-                user_identity,
-                block,
-                ..
-            } => {
-                let found = Found {
-                    hash: BlockHash::from_byte_array(block.hash),
-                    height: block.height,
-                    template_id: None,
-                    user: user_identity,
-                    peer,
-                    channel_id,
-                    job_id,
-                };
-                self.block(found, None);
-            }
-            _ => {}
-        }
-    }
-
-    /// `solution` is for our template provider; a custom job's client submits its block itself.
-    fn block(&self, found: Found, solution: Option<Solution>) {
-        let client_id = self.stats.client_id();
+    fn on_block(&self, found: Found, event: ServerEvent) {
+        let (client_id, channel_id) = (self.stats.client_id(), found.source.channel_id);
         info!(
-            hash = %found.hash, height = found.height, template = found.template_id,
-            user = found.user, channel = found.channel_id, job = found.job_id, "block found"
+            hash = %found.hash, height = found.height, template = found.template_id(),
+            token = found.token(), user = found.source.user, channel = channel_id,
+            job = found.job_id, "block found"
         );
-        self.stats.found_block(found.channel_id);
+        self.stats.found_block(channel_id);
         self.pool.feed.tell(|| PoolEvent::BlockFound {
             client_id,
-            channel_id: found.channel_id,
+            channel_id,
             job_id: found.job_id,
             hash: found.hash.to_string(),
             height: found.height,
-            template_id: found.template_id,
-            user_identity: found.user.clone(),
+            template_id: found.template_id(),
+            user_identity: found.source.user.clone(),
         });
-        if let Some(solution) = solution
+        // A custom job's client submits its block itself.
+        if let ServerEvent::Block { solution, .. } = event
             && let Err(full) = self.pool.solutions.try_send(ProviderInput::Solve(solution))
         {
             error!(hash = %found.hash, reason = %full, "block not handed to the template provider");

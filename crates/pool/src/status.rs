@@ -8,17 +8,19 @@ use protocol::work::Work;
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 
-use crate::metrics::Metrics;
+use crate::ledger::{Ledger, Verdict};
 use crate::stats::Stats;
 
 pub(crate) fn status(
     stats: Arc<Stats>,
-    metrics: Metrics,
+    ledger: Ledger,
     work: watch::Receiver<Option<Work>>,
 ) -> Box<dyn Fn() -> Map<String, Value> + Send + Sync> {
     Box::new(move || {
         let clients = stats.clients();
         let channels: usize = clients.iter().map(|client| client.open().channels()).sum();
+        let totals = ledger.totals();
+        let judged = |verdict| totals.verdicts.get(&verdict).copied().unwrap_or(0);
         let current = work.borrow().as_ref().map(|work| {
             json!({
                 "template_id": work.template.id,
@@ -30,10 +32,10 @@ pub(crate) fn status(
         let body = json!({
             "clients": clients.len(),
             "channels": channels,
-            "shares_accepted": stats.sums().accepted,
-            "blocks_accepted": metrics.judged("accepted"),
-            "blocks_stale": metrics.judged("stale"),
-            "blocks_rejected": metrics.judged("rejected"),
+            "shares_accepted": totals.accepted,
+            "blocks_accepted": judged(Verdict::Accepted),
+            "blocks_stale": judged(Verdict::Stale),
+            "blocks_rejected": judged(Verdict::Rejected),
             "work": current,
         });
         match body {

@@ -9,11 +9,13 @@ use protocol::error_code;
 use protocol::server::ChannelKind;
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tokio::sync::watch;
 
 use super::*;
-use crate::blocks::Blocks;
+use crate::blocks;
 use crate::event::{self, PoolEvent};
+use crate::ledger::Ledger;
 use crate::stats::Connection;
 use crate::stats::tests::{connect, open, share, worker};
 
@@ -27,11 +29,13 @@ struct Site {
     stats: Arc<Stats>,
     feed: Feed<PoolEvent>,
     shutdown: Shutdown,
+    _directory: TempDir,
 }
 
 impl Site {
     async fn start() -> Self {
         let (stats, feed) = (Arc::new(Stats::default()), Feed::default());
+        let (directory, ledger) = Ledger::sample();
         let shutdown = Shutdown::default();
         let (_, health) = watch::channel(Health::Ready);
         let page = Page {
@@ -42,7 +46,7 @@ impl Site {
             routes: Api::new(Arc::clone(&stats), &Policy::default())
                 .routes()
                 .merge(event::routes(feed.clone()))
-                .merge(Blocks::default().routes()),
+                .merge(blocks::routes(ledger)),
         };
         let address = ([127, 0, 0, 1], 0).into();
         Self {
@@ -50,6 +54,7 @@ impl Site {
             stats,
             feed,
             shutdown,
+            _directory: directory,
         }
     }
 

@@ -7,11 +7,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use bitcoin::hex::DisplayHex;
 use rusqlite::{CachedStatement, Connection, Transaction, params};
 
 use super::log::Position;
-use super::record::{Found, Judged, Origin};
+use super::record::{Found, Judged};
 use super::tally::{FoundBlock, Sum, Tally};
 
 /// Turns a database of the version that is its index into one of the next version.
@@ -236,10 +235,7 @@ fn add_block(
     let source = &found.source;
     // SQLite's numbers have a sign; what others choose must not be refused for that.
     let height = found.height.map(|height| height as i64);
-    let (template, token) = match &found.origin {
-        Origin::Template(id) => (Some(*id as i64), None),
-        Origin::Declared(token) => (None, Some(token.to_lower_hex_string())),
-    };
+    let template = found.template_id().map(|id| id as i64);
     add.execute(params![
         found.hash.to_string(),
         height,
@@ -250,7 +246,7 @@ fn add_block(
         source.channel_id,
         found.job_id,
         template,
-        token,
+        found.token(),
         share
     ])
 }

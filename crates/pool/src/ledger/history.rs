@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use rusqlite::{Connection, OpenFlags, Row};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::database;
 use super::record::Verdict;
@@ -48,7 +49,7 @@ impl Totals {
 }
 
 /// What one worker did.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct WorkerTotals {
     /// Whom its channel is for.
     pub user: String,
@@ -65,7 +66,7 @@ pub struct WorkerTotals {
 }
 
 /// What happened in one minute.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct MinuteTotals {
     /// When it began, in milliseconds since 1970.
     pub minute_ms: u64,
@@ -78,7 +79,7 @@ pub struct MinuteTotals {
 }
 
 /// A block and its story.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Block {
     /// Its hash, as RPC and explorers write it.
     pub hash: String,
@@ -198,6 +199,14 @@ impl History {
         minutes.collect()
     }
 
+    /// Blocks there are.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn count_blocks(&self) -> rusqlite::Result<usize> {
+        count_blocks(&self.0)
+    }
+
     /// Blocks, the newest first.
     ///
     /// # Errors
@@ -211,6 +220,10 @@ impl History {
         let blocks = blocks.query_map([limit, offset], block)?;
         blocks.collect()
     }
+}
+
+fn count_blocks(connection: &Connection) -> rusqlite::Result<usize> {
+    connection.query_row("SELECT count(*) FROM blocks", [], |row| row.get(0))
 }
 
 /// Everything together, in the database of `connection`.
@@ -234,7 +247,7 @@ pub(super) fn totals(connection: &Connection) -> rusqlite::Result<Totals> {
         accepted,
         hashes,
         rejected: rejected.collect::<rusqlite::Result<_>>()?,
-        blocks: connection.query_row("SELECT count(*) FROM blocks", [], |row| row.get(0))?,
+        blocks: count_blocks(connection)? as u64,
         verdicts: verdicts.collect::<rusqlite::Result<_>>()?,
     })
 }

@@ -9,6 +9,7 @@ use bitcoin::BlockHash;
 use bitcoin::hex::DisplayHex;
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
 
 /// Where shares come from: a channel of one connection, and the worker behind it.
 #[derive(Debug, Serialize)]
@@ -118,6 +119,24 @@ pub enum Origin {
     Declared(Vec<u8>),
 }
 
+impl Found {
+    /// The template, unless it was declared.
+    pub fn template_id(&self) -> Option<u64> {
+        match self.origin {
+            Origin::Template(id) => Some(id),
+            Origin::Declared(_) => None,
+        }
+    }
+
+    /// The token under which its miner declared it, as hex.
+    pub fn token(&self) -> Option<String> {
+        match &self.origin {
+            Origin::Template(_) => None,
+            Origin::Declared(token) => Some(token.to_lower_hex_string()),
+        }
+    }
+}
+
 /// What became of a block.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Judged {
@@ -133,7 +152,7 @@ pub struct Judged {
 }
 
 /// What the node says about a block. The numbers are those in the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// It is in the active chain.

@@ -6,8 +6,9 @@ use tokio::sync::oneshot;
 
 use super::record::{Outcome, Record};
 
-/// Records that a recorder holds before it says that it is full.
-const MAX_UNRECORDED: usize = 1000;
+/// Records that a recorder holds before it says that it is full: what a busy connection sends while
+/// a slow disk makes one commit.
+const MAX_UNRECORDED: usize = 2000;
 
 /// What a recorder hands to the writer at once.
 #[derive(Debug)]
@@ -28,6 +29,7 @@ impl Recorders {
             queue: self.0.clone(),
             pending: Vec::new(),
             flight: Flight::None,
+            follows: false,
             accepted: 0,
             unrecorded: 0,
         }
@@ -41,6 +43,8 @@ pub struct Recorder {
     queue: SyncSender<Batch>,
     pending: Vec<Record>,
     flight: Flight,
+    /// Whether the next batch follows the one on its way at once.
+    follows: bool,
     /// Accepted shares so far.
     accepted: u64,
     /// Records not known to be durable.
@@ -76,9 +80,15 @@ impl Recorder {
         self.unrecorded >= MAX_UNRECORDED
     }
 
-    /// Hands over what there is, unless a batch is on its way still: then it follows that one.
+    /// Whether so much has gathered that it should be handed over, though nobody waits for it.
+    pub fn has_much(&self) -> bool {
+        self.pending.len() >= MAX_UNRECORDED / 4
+    }
+
+    /// Hands over what there is: now, or as soon as the batch on its way is durable.
     pub fn hand_over(&mut self) {
-        if self.pending.is_empty() || !matches!(self.flight, Flight::None) {
+        self.follows = !self.pending.is_empty();
+        if !self.follows || !matches!(self.flight, Flight::None) {
             return;
         }
         let (told, durable) = oneshot::channel();
@@ -89,11 +99,14 @@ impl Recorder {
             durable: told,
         };
         self.flight = match self.queue.try_send(batch) {
-            Ok(()) => Flight::Under {
-                durable,
-                accepted: self.accepted,
-                records: count,
-            },
+            Ok(()) => {
+                self.follows = false;
+                Flight::Under {
+                    durable,
+                    accepted: self.accepted,
+                    records: count,
+                }
+            }
             // More recorders than were announced: this one's turn comes with its next step.
             Err(TrySendError::Full(batch)) => {
                 self.pending = batch.records;
@@ -120,7 +133,7 @@ impl Recorder {
         while self.landed().await.is_some() {}
     }
 
-    /// Waits for the batch on its way, and hands over the next one. `None` if there is none.
+    /// Waits for the batch on its way, which the next one may follow. `None` if there is none.
     async fn landed(&mut self) -> Option<u64> {
         let Flight::Under {
             durable,
@@ -137,7 +150,9 @@ impl Recorder {
         let accepted = *accepted;
         self.unrecorded -= *records;
         self.flight = Flight::None;
-        self.hand_over();
+        if self.follows {
+            self.hand_over();
+        }
         Some(accepted)
     }
 }

@@ -1,16 +1,19 @@
 //! Records for tests.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bitcoin::BlockHash;
 use bitcoin::hashes::Hash;
+use tempfile::TempDir;
+use tokio::sync::{broadcast, watch};
 
 use super::database::Database;
 use super::log::Log;
 use super::record::{Found, Judged, Origin, Outcome, Record, Share, Source, Verdict};
 use super::recovery::{self, Opened};
 use super::tally::Tally;
+use super::{Ledger, Totals};
 
 pub(super) fn source(channel_id: u32, user: &str, worker: Option<&str>) -> Arc<Source> {
     let peer = ([10, 10, 0, 10], 50_000).into();
@@ -105,4 +108,28 @@ pub(super) fn ledger(directory: &Path) -> (Log, Database) {
     database.roll_up(&tally, log.position()).unwrap();
     commit(&mut log, &[accepted(&alice, 5), accepted(&rig, 6)]);
     (log, database)
+}
+
+impl Ledger {
+    /// One that shows this and is nowhere.
+    pub(crate) fn showing(totals: Totals) -> Self {
+        Self {
+            directory: PathBuf::new(),
+            totals: watch::channel(Arc::new(totals)).1,
+            recent: watch::channel(Vec::new().into()).1,
+            trouble: watch::channel(None).1,
+            commits: broadcast::Sender::new(1),
+        }
+    }
+
+    /// One with shares, workers and a block, that nobody writes.
+    pub(crate) fn sample() -> (TempDir, Self) {
+        let directory = TempDir::new().unwrap();
+        drop(ledger(directory.path()));
+        let sample = Self {
+            directory: directory.path().to_owned(),
+            ..Self::showing(Totals::default())
+        };
+        (directory, sample)
+    }
 }

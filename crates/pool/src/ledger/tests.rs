@@ -102,10 +102,11 @@ async fn a_recorder_is_full_until_its_records_are_durable() {
     let (_ledger, recorders, _closed) = opened(directory.path());
     let mut recorder = recorders.recorder();
     let alice = source(2, "alice", None);
-    for number in 0..999 {
+    assert!(!recorder.has_much());
+    for number in 0..1999 {
         recorder.record(accepted(&alice, number));
     }
-    assert!(!recorder.is_full());
+    assert!(!recorder.is_full() && recorder.has_much());
     recorder.record(rejected(&alice, "stale-share"));
     assert!(recorder.is_full());
     recorder.hand_over();

@@ -1,0 +1,33 @@
+//! Whether the pool does what it is there for: its provider sends work, and its ledger records.
+
+use daemon::http::Health;
+use tokio::sync::watch;
+
+/// Joins what the provider's task and the ledger say, until the first of them is gone.
+pub(crate) async fn join(
+    mut provider: watch::Receiver<Health>,
+    mut trouble: watch::Receiver<Option<String>>,
+    joined: watch::Sender<Health>,
+) {
+    loop {
+        let now = match &*trouble.borrow_and_update() {
+            Some(what) => Health::not_ready(what),
+            None => provider.borrow_and_update().clone(),
+        };
+        joined.send_if_modified(|before| {
+            let is_news = *before != now;
+            *before = now;
+            is_news
+        });
+        let changed = tokio::select! {
+            changed = provider.changed() => changed,
+            changed = trouble.changed() => changed,
+        };
+        if changed.is_err() {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
