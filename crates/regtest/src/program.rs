@@ -1,9 +1,9 @@
 //! A role of ours as a program, on ports of its own.
 
-use std::fs::{self, File};
+use std::fs::{self, OpenOptions};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant};
 
@@ -49,14 +49,7 @@ impl Program {
             authority.secret_text(),
         );
         fs::write(directory.path().join("config.toml"), config).unwrap();
-        // A file, because a pipe that nobody reads fills up and stops the program.
-        let log = File::create(directory.path().join("log")).unwrap();
-        let process = Command::new(path)
-            .arg("--config")
-            .arg(directory.path().join("config.toml"))
-            .stderr(log)
-            .spawn()
-            .unwrap();
+        let process = spawn(path, directory.path());
         Self {
             path,
             directory,
@@ -146,6 +139,13 @@ impl Program {
         }
     }
 
+    /// Kills it as a power cut would, and starts it again.
+    pub fn crash(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+        self.process = spawn(self.path, self.directory.path());
+    }
+
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.process.id().try_into().unwrap()), signal).unwrap();
@@ -168,6 +168,18 @@ impl Program {
     fn file(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
+}
+
+fn spawn(path: &str, directory: &Path) -> Child {
+    // A file, because a pipe that nobody reads fills up and stops the program.
+    let mut log = OpenOptions::new();
+    let log = log.create(true).append(true);
+    Command::new(path)
+        .arg("--config")
+        .arg(directory.join("config.toml"))
+        .stderr(log.open(directory.join("log")).unwrap())
+        .spawn()
+        .unwrap()
 }
 
 impl Drop for Program {

@@ -7,5 +7,6 @@ mod faults;
 mod first_block;
 mod job_declaration;
 mod killed;
+mod ledger;
 mod site;
 mod tidy;

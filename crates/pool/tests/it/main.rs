@@ -1,8 +1,11 @@
-//! The pool's ledger from outside: in processes that end badly, and as people look at it.
+//! The pool from outside: what is left of its ledger after it ended badly, and how people see it.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod crash;
+mod miner;
+mod provider;
+mod restart;
 mod verbs;
 
 use std::sync::Arc;
