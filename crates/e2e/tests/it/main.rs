@@ -8,5 +8,6 @@ mod first_block;
 mod job_declaration;
 mod killed;
 mod ledger;
+mod monitoring;
 mod site;
 mod tidy;
