@@ -2,5 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod extended;
 mod pool;
+mod relay;
 mod scripts;

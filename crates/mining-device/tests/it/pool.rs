@@ -56,6 +56,10 @@ impl Pool {
             supported_flags: 0b111,
             success_flags,
         };
+        Self::serving(offer, authority).await
+    }
+
+    pub(crate) async fn serving(offer: Offer, authority: AuthorityKey) -> Self {
         let listen = Listen {
             address: "127.0.0.1:0".parse().unwrap(),
             authority: authority.clone(),
@@ -248,6 +252,15 @@ pub(crate) struct Device {
 impl Device {
     /// One thread, one standard channel, so many shares a second at most.
     pub(crate) fn start(pool: &Pool, max_hashrate: f64) -> Self {
+        Self::start_with(pool, max_hashrate, |_| {})
+    }
+
+    /// The same, but for what `change` changes.
+    pub(crate) fn start_with(
+        pool: &Pool,
+        max_hashrate: f64,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
         let mut upstream = Upstream::new(
             pool.address.clone(),
             pool.authority.public(),
@@ -262,7 +275,7 @@ impl Device {
             cpu_percent: 100,
             share_interval: Duration::ZERO,
         };
-        let config = Config {
+        let mut config = Config {
             upstream,
             request: ChannelRequest {
                 user_identity: "test".to_owned(),
@@ -277,6 +290,7 @@ impl Device {
             monitoring_address: None,
             report_file: None,
         };
+        change(&mut config);
         let shutdown = Shutdown::default();
         let task = tokio::spawn(MiningDevice::run(config, shutdown.clone()));
         Self {
@@ -284,6 +298,12 @@ impl Device {
             task,
             since: Instant::now(),
         }
+    }
+
+    /// Waits until it ends by itself.
+    pub(crate) async fn ended(self) {
+        let ended = tokio::time::timeout(PATIENCE, self.task).await;
+        ended.expect("the device ends").unwrap().unwrap();
     }
 
     /// Ends it in order; it must not have failed.

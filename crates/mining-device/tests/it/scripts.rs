@@ -1,12 +1,15 @@
 use std::time::{Duration, Instant};
 
+use mining_device::Nominal;
 use protocol::keys::AuthorityKey;
-use protocol::message::common::ReconnectOwned;
+use protocol::message::common::{Protocol, ReconnectOwned};
 use protocol::message::{CommonMessagesOwned, MiningOwned, mining, text};
 use protocol::server::VERSION_ROLLING_MASK;
+use protocol::setup::Offer;
 use protocol::target::Target;
 
 use crate::pool::{CHANNEL, Device, Link, MIN_NTIME, Pool, hash, success};
+use crate::relay::Relay;
 
 const VERSION: u32 = 0x2000_0000;
 /// Slow enough that every share can be looked at, fast enough not to wait.
@@ -93,7 +96,7 @@ async fn shares_meet_the_target_of_their_job_and_a_new_target_waits_for_the_next
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_free_version_bits_change_and_none_on_a_pool_that_fixes_them() {
-    // DEV-08, 15
+    // DEV-08, 15, CONN-11
     for version in [VERSION, 0x3fff_ffff] {
         let (pool, device, mut link) = playing().await;
         link.job(7, version, None).await;
@@ -117,7 +120,7 @@ async fn only_free_version_bits_change_and_none_on_a_pool_that_fixes_them() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pool_that_wants_extended_channels_is_not_asked_for_a_standard_one() {
-    // DEV-08
+    // DEV-08, CONN-11
     let mut pool = Pool::start(|_| protocol::setup::REQUIRES_EXTENDED_CHANNELS).await;
     let device = Device::start(&pool, SHARES_PER_SECOND);
     for _ in 0..2 {
@@ -128,7 +131,7 @@ async fn a_pool_that_wants_extended_channels_is_not_asked_for_a_standard_one() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_to_unknown_requests_and_errors_of_any_code_do_no_harm() {
-    // DEV-05, 23, 24, 27, CONN-20
+    // DEV-05, 23, 24, 27, CONN-18, 20
     let mut pool = Pool::start(|_| 0).await;
     let device = Device::start(&pool, SHARES_PER_SECOND);
     let mut link = pool.connection().await;
@@ -136,6 +139,8 @@ async fn answers_to_unknown_requests_and_errors_of_any_code_do_no_harm() {
     link.open(Target::MAX).await;
     link.say_raw(0x4abc, 1, &[0; 20]).await;
     link.say_raw(0, 0x7f, &[0; 20]).await;
+    // ChannelEndpointChanged: there is no state of extensions to be reset.
+    link.say_raw(0, 0x03, &CHANNEL.to_le_bytes()).await;
     link.job(7, VERSION, None).await;
     link.tip(7, 1).await;
     for _ in 0..20 {
@@ -181,6 +186,62 @@ async fn a_refused_device_tries_again_with_growing_pauses() {
     // 20, 40, 80, 160 ms at least lie between five tries.
     assert!(began.elapsed() > Duration::from_millis(300));
     end(pool, device).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_whose_setup_is_refused_tries_again_with_growing_pauses() {
+    // DEV-07
+    let relay = Relay::start().await;
+    let offer = Offer {
+        protocol: Protocol::MiningProtocol,
+        supported_flags: 0,
+        success_flags: |_| 0,
+    };
+    let authority = AuthorityKey::generate(&mut rand::thread_rng());
+    let pool = Pool::serving(offer, authority).await;
+    relay.lead_to(&pool.address);
+    let began = Instant::now();
+    let device = Device::start_with(&pool, SHARES_PER_SECOND, |config| {
+        config.upstream.address = relay.address.clone();
+    });
+    relay.carried(5).await;
+    // 20, 40, 80, 160 ms at least lie between five tries.
+    assert!(began.elapsed() > Duration::from_millis(300));
+    end(pool, device).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_that_is_said_can_be_read_on_the_way() {
+    // NOISE-25
+    const NAME: &str = "somebody-who-likes-it-private";
+    const CODE: &str = "a-reason-for-the-two-of-us";
+    let relay = Relay::start().await;
+    let mut pool = Pool::start(|_| 0).await;
+    relay.lead_to(&pool.address);
+    let device = Device::start_with(&pool, SHARES_PER_SECOND, |config| {
+        config.upstream.address = relay.address.clone();
+        config.request.user_identity = NAME.to_owned();
+        config.upstream.request.device_id = NAME.to_owned();
+    });
+    let mut link = pool.opened().await;
+    link.job(7, VERSION, None).await;
+    link.tip(7, 1).await;
+    let error = mining::SubmitSharesErrorOwned {
+        channel_id: CHANNEL,
+        sequence_number: link.share().await.sequence_number,
+        error_code: text(CODE),
+    };
+    link.say(MiningOwned::SubmitSharesError(error)).await;
+    for _ in 0..20 {
+        link.share().await;
+    }
+    end(pool, device).await;
+    let seen = relay.seen();
+    assert!(seen.len() > 64 + 234 + 22 * 74, "{}", seen.len());
+    for secret in [NAME, CODE, "mining-device"] {
+        let mut windows = seen.windows(secret.len());
+        assert!(!windows.any(|bytes| bytes == secret.as_bytes()), "{secret}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -280,6 +341,50 @@ async fn a_stopping_device_closes_its_channel_first() {
     }
     assert!(link.hear().await.is_none());
     stopping.await.unwrap();
+    pool.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_ends_by_itself_when_enough_shares_are_accepted() {
+    let mut pool = Pool::start(|_| 0).await;
+    let device = Device::start_with(&pool, SHARES_PER_SECOND, |config| {
+        config.until_shares = Some(3);
+    });
+    let mut link = pool.opened().await;
+    link.job(7, VERSION, None).await;
+    link.tip(7, 1).await;
+    for (last_sequence_number, new_submits_accepted_count) in [(0, 1), (2, 2)] {
+        while link.share().await.sequence_number < last_sequence_number {}
+        let success = mining::SubmitSharesSuccess {
+            channel_id: CHANNEL,
+            last_sequence_number,
+            new_submits_accepted_count,
+            new_shares_sum: 0,
+        };
+        link.say(MiningOwned::SubmitSharesSuccess(success)).await;
+    }
+    device.ended().await;
+    assert!(link.is_over().await);
+    pool.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_declared_is_what_was_measured_times_the_factor_asked_for() {
+    // DEV-04: the cap is what a device can do.
+    let mut pool = Pool::start(|_| 0).await;
+    for multiplier in [1.0, 1_000.0] {
+        let device = Device::start_with(&pool, 500.0, |config| {
+            config.nominal = Nominal::Measured { multiplier };
+        });
+        let mut link = pool.connection().await;
+        match link.hear().await {
+            Some(MiningOwned::OpenStandardMiningChannel(request)) => {
+                assert_eq!(f64::from(request.nominal_hash_rate), 500.0 * multiplier);
+            }
+            other => panic!("not a request to open: {other:?}"),
+        }
+        device.stop().await;
+    }
     pool.stop().await;
 }
 
