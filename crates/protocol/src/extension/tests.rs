@@ -12,15 +12,28 @@ fn answer(extensions: &Extensions, requested: &[u16]) -> (Granted, u8, Vec<u8>) 
     let (granted, message) = extensions.answer(&request);
     let mut frame = Vec::new();
     message::encode(message, &mut frame);
-    // EXT-01: the bit of channel messages is clear, the request's id has two bytes.
+    // The bit of channel messages is clear, the request's id has two bytes.
     assert_eq!(frame[..2], [1, 0]);
     assert_eq!(frame[6..8], [7, 8]);
     (granted, frame[2], frame[8..].to_vec())
 }
 
 #[test]
+fn only_registered_extensions_are_known() {
+    // EXT-11: 0x4000 to 0x7fff are free for experiments, all below are given out.
+    let known = [NEGOTIATION, WORKER_TRACKING];
+    assert_eq!(known, [1, 2]);
+    assert!(
+        Extensions::default()
+            .supported
+            .iter()
+            .all(|id| known.contains(id))
+    );
+}
+
+#[test]
 fn the_supported_part_of_what_was_asked_for_is_granted() {
-    // EXT-02, 04
+    // EXT-01, 02, 04
     let (granted, kind, list) = answer(&Extensions::default(), &[2, 0x4001, 2]);
     assert_eq!((kind, &list[..]), (1, &[1, 0, 2, 0][..]));
     assert!(granted.has(WORKER_TRACKING) && !granted.has(0x4001));

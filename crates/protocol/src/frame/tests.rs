@@ -71,6 +71,20 @@ fn one_byte_at_a_time_gives_the_same_frames_as_one_write() {
 }
 
 #[test]
+fn the_length_in_a_header_is_that_of_the_plaintext() {
+    // NOISE-18, 19: a SetTarget of 36 bytes takes 22 + 52 on the wire.
+    let (mut sender, receiver) = testing::one_way();
+    let frames = [(0x21, vec![3; 36]), (0x21, vec![4; 36])];
+    let wire = sealed(&mut sender, &frames);
+    assert_eq!(wire.len(), 2 * 74);
+    let mut reader = FrameReader::new(receiver, MAX_PAYLOAD);
+    reader.space()[..74].copy_from_slice(&wire[..74]);
+    reader.filled(74);
+    assert_eq!(reader.next_frame().unwrap().unwrap().header.len, 36);
+    assert_eq!(read_in_pieces(&mut reader, &wire[74..], &[74]), frames[1..]);
+}
+
+#[test]
 fn an_empty_payload_has_no_block_of_its_own() {
     // NOISE-21
     let (mut sender, receiver) = testing::one_way();

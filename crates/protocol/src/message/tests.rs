@@ -50,12 +50,234 @@ fn fixed_size_messages_have_the_lengths_and_bits_of_the_spec() {
             })),
             [0, 0x80, 0x1a, 24, 0, 0],
         ),
+        (
+            Message::Mining(MiningOwned::SubmitSharesSuccess(
+                mining::SubmitSharesSuccess {
+                    channel_id: 1,
+                    last_sequence_number: 2,
+                    new_submits_accepted_count: 3,
+                    new_shares_sum: 4,
+                },
+            )),
+            [0, 0x80, 0x1c, 20, 0, 0],
+        ),
+        (
+            Message::Mining(MiningOwned::SetNewPrevHash(mining::SetNewPrevHashOwned {
+                channel_id: 1,
+                job_id: 2,
+                prev_hash: [3; 32].into(),
+                min_ntime: 4,
+                nbits: 5,
+            })),
+            [0, 0x80, 0x20, 48, 0, 0],
+        ),
+        (
+            Message::Mining(MiningOwned::UpdateChannel(mining::UpdateChannelOwned {
+                channel_id: 1,
+                nominal_hash_rate: 2.0,
+                maximum_target: [3; 32].into(),
+            })),
+            [0, 0x80, 0x16, 40, 0, 0],
+        ),
+        (
+            Message::TemplateDistribution(template_prev_hash()),
+            [0, 0, 0x72, 80, 0, 0],
+        ),
+        (
+            Message::TemplateDistribution(TemplateDistributionOwned::CoinbaseOutputConstraints(
+                template::CoinbaseOutputConstraints {
+                    coinbase_output_max_additional_size: 1,
+                    coinbase_output_max_additional_sigops: 2,
+                },
+            )),
+            [0, 0, 0x70, 6, 0, 0],
+        ),
     ];
     for (message, header) in cases {
         let mut out = vec![0xee];
         encode(message, &mut out);
         assert_eq!(out[1..7], header);
         assert_eq!(out.len(), 1 + 6 + usize::from(header[3]));
+    }
+}
+
+/// The frame of a message: its header, and its payload.
+fn framed(message: impl IsSv2Message + GetSize + Encodable) -> (FrameHeader, Vec<u8>) {
+    let mut bytes = Vec::new();
+    encode(message, &mut bytes);
+    let (header, payload) = bytes.split_first_chunk().unwrap();
+    (FrameHeader::from_bytes(*header), payload.to_vec())
+}
+
+fn job(min_ntime: Option<u32>) -> MiningOwned {
+    MiningOwned::NewMiningJob(mining::NewMiningJobOwned {
+        channel_id: 0x0403_0201,
+        job_id: 7,
+        min_ntime: option(min_ntime),
+        version: 0x2000_0000,
+        merkle_root: [9; 32].into(),
+    })
+}
+
+fn new_template() -> TemplateDistributionOwned {
+    TemplateDistributionOwned::NewTemplate(template::NewTemplateOwned {
+        template_id: 1,
+        future_template: false,
+        version: 0,
+        coinbase_tx_version: 0,
+        coinbase_prefix: vec![].try_into().unwrap(),
+        coinbase_tx_input_sequence: 0,
+        coinbase_tx_value_remaining: 0,
+        coinbase_tx_outputs_count: 0,
+        coinbase_tx_outputs: vec![].try_into().unwrap(),
+        coinbase_tx_locktime: 0,
+        merkle_path: Vec::new().try_into().unwrap(),
+    })
+}
+
+fn template_prev_hash() -> TemplateDistributionOwned {
+    TemplateDistributionOwned::SetNewPrevHash(template::SetNewPrevHashOwned {
+        template_id: 1,
+        prev_hash: [1; 32].into(),
+        header_timestamp: 0,
+        n_bits: 0,
+        target: [2; 32].into(),
+    })
+}
+
+#[test]
+fn template_distribution_knows_no_channels() {
+    // FRAME-06
+    let request = template::RequestTransactionData { template_id: 1 };
+    let error = template::RequestTransactionDataErrorOwned {
+        template_id: 1,
+        error_code: text("template-id-not-found"),
+    };
+    let solution = template::SubmitSolutionOwned {
+        template_id: 1,
+        version: 0,
+        header_timestamp: 0,
+        header_nonce: 0,
+        coinbase_tx: vec![0; 60].try_into().unwrap(),
+    };
+    for message in [
+        new_template(),
+        template_prev_hash(),
+        TemplateDistributionOwned::RequestTransactionData(request),
+        TemplateDistributionOwned::RequestTransactionDataError(error),
+        TemplateDistributionOwned::SubmitSolution(solution),
+    ] {
+        let (header, _) = framed(message);
+        assert_eq!((header.extension, header.channel_msg), (0, false));
+    }
+}
+
+#[test]
+fn a_channel_message_begins_with_its_channel_and_counts_those_bytes() {
+    // FRAME-05
+    let channel_id = 0x0403_0201;
+    let close = mining::CloseChannelOwned {
+        channel_id,
+        reason_code: text("bye"),
+    };
+    let error = mining::SubmitSharesErrorOwned {
+        channel_id,
+        sequence_number: 1,
+        error_code: text("stale-share"),
+    };
+    let prefix = mining::SetExtranoncePrefixOwned {
+        channel_id,
+        extranonce_prefix: vec![5; 3].try_into().unwrap(),
+    };
+    let cases = [
+        (job(None), 45),
+        (job(Some(1)), 49),
+        (MiningOwned::CloseChannel(close), 8),
+        (MiningOwned::SubmitSharesError(error), 9 + 11),
+        (MiningOwned::SetExtranoncePrefix(prefix), 8),
+    ];
+    for (message, len) in cases {
+        let (header, payload) = framed(message);
+        assert!(header.channel_msg);
+        assert_eq!(payload[..4], [1, 2, 3, 4]);
+        assert_eq!((header.len, payload.len()), (len, len));
+    }
+}
+
+#[test]
+fn the_channel_bit_as_older_peers_set_it_is_tolerated() {
+    // FRAME-07: 0x15 and 0x23 without it, 0x60 with it.
+    let taken = mining::SetCustomMiningJobSuccess {
+        channel_id: 1,
+        request_id: 2,
+        job_id: 3,
+    };
+    let taken = MiningOwned::SetCustomMiningJobSuccess(taken);
+    for (message, bit) in [(job(None), true), (taken, true)] {
+        let (mut header, mut payload) = framed(message);
+        assert_eq!(header.channel_msg, bit);
+        header.channel_msg = !bit;
+        let payload = &mut payload[..];
+        let frame = Frame { header, payload };
+        assert!(matches!(
+            decode(frame).unwrap(),
+            Received::Message(AnyMessage::Mining(_))
+        ));
+    }
+    // Extranonce, prev-hash, nonce, time, bits, version.
+    let mut payload = [&[0][..], &[7; 32 + 4 * 4]].concat();
+    let mut push = frame(0, 0x60, &mut payload);
+    push.header.channel_msg = true;
+    assert!(matches!(
+        decode(push).unwrap(),
+        Received::Message(AnyMessage::JobDeclaration(_))
+    ));
+}
+
+#[test]
+fn of_a_bool_only_the_lowest_bit_counts() {
+    // FRAME-10
+    for (byte, expected) in [(0x00, false), (0x01, true), (0x03, true), (0xfe, false)] {
+        let (header, mut payload) = framed(new_template());
+        payload[8] = byte;
+        let payload = &mut payload[..];
+        match decode(Frame { header, payload }).unwrap() {
+            Received::Message(AnyMessage::TemplateDistribution(
+                TemplateDistribution::NewTemplate(new),
+            )) => assert_eq!(new.future_template, expected, "0x{byte:02x}"),
+            other => panic!("{other:?}"),
+        }
+        let job = mining::NewExtendedMiningJobOwned {
+            channel_id: 1,
+            job_id: 1,
+            min_ntime: option(None),
+            version: 0,
+            version_rolling_allowed: false,
+            merkle_path: Vec::new().try_into().unwrap(),
+            coinbase_tx_prefix: vec![].try_into().unwrap(),
+            coinbase_tx_suffix: vec![].try_into().unwrap(),
+        };
+        let (header, mut payload) = framed(MiningOwned::NewExtendedMiningJob(job));
+        payload[13] = byte;
+        let payload = &mut payload[..];
+        match decode(Frame { header, payload }).unwrap() {
+            Received::Message(AnyMessage::Mining(Mining::NewExtendedMiningJob(job))) => {
+                assert_eq!(job.version_rolling_allowed, expected, "0x{byte:02x}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn an_option_holds_nothing_or_one_value() {
+    // FRAME-11
+    for count in 0..=255 {
+        let (header, mut payload) = framed(job(Some(1)));
+        payload[8] = count;
+        let payload = &mut payload[..];
+        let result = decode(Frame { header, payload });
+        assert_eq!(result.is_ok(), count <= 1, "{count}");
     }
 }
 

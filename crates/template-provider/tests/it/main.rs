@@ -9,5 +9,6 @@ mod node;
 mod outage;
 mod program;
 mod serve;
+mod setup;
 mod solve;
 mod watch;

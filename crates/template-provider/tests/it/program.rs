@@ -17,6 +17,7 @@ use regtest::free_port;
 use stratum_core::binary_sv2::B064KOwned;
 use stratum_core::common_messages_sv2::Protocol;
 use template_provider::source::{Solution, Template};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::chain;
@@ -53,21 +54,35 @@ impl Program {
     }
 
     pub(crate) async fn client(&self) -> Client {
-        self.client_with_flags(0).await.unwrap()
-    }
-
-    pub(crate) async fn client_with_flags(&self, flags: u32) -> Result<Client, String> {
         let mut upstream = self.upstream(Protocol::TemplateDistributionProtocol);
-        upstream.request.flags = flags;
         upstream.max_payload = MAX_PAYLOAD;
-        let connected = self.connect(&upstream).await;
-        let (connection, accepted) = connected.map_err(|error| error.to_string())?;
+        let (connection, accepted) = self.connect(&upstream).await.unwrap();
         assert_eq!(accepted.flags, 0, "TPS-02");
-        Ok(Client {
+        Client {
             connection,
             early: VecDeque::new(),
             last_id: 0,
-        })
+        }
+    }
+
+    /// Why this is not served.
+    pub(crate) async fn refusal(&self, protocol: Protocol, flags: u32) -> String {
+        let mut upstream = self.upstream(protocol);
+        upstream.request.flags = flags;
+        match self.connect(&upstream).await {
+            Ok(_) => panic!("{protocol:?} with flags {flags} is served"),
+            Err(refusal) => refusal.to_string(),
+        }
+    }
+
+    /// A connection on which nothing has been said; the program must listen already.
+    pub(crate) async fn handshake(&self) -> TcpConnection {
+        let upstream = self.upstream(Protocol::TemplateDistributionProtocol);
+        let stream = TcpStream::connect(upstream.address.to_string());
+        let (reader, writer) = daemon::wire::split(stream.await.unwrap()).unwrap();
+        TcpConnection::initiate(reader, writer, &upstream.authority, MAX_PAYLOAD)
+            .await
+            .unwrap()
     }
 }
 
@@ -161,7 +176,7 @@ impl Client {
             match self.receive().await.unwrap() {
                 TemplateDistributionOwned::RequestTransactionDataSuccess(data) => {
                     assert_eq!(data.template_id, template_id);
-                    // TPS-27
+                    // The witness reserved value.
                     assert_eq!(data.excess_data.as_bytes(), [0; 32]);
                     break Ok(data
                         .transaction_list

@@ -102,7 +102,7 @@ async fn bad_solutions_get_no_answer_and_do_no_harm() {
     assert_eq!(client.work().await.prev_hash(), tip);
 }
 
-// TPS-24, TPS-25, TPS-33: more than four noise blocks.
+// TPS-24, TPS-25, TPS-27, TPS-33: more than four noise blocks.
 #[tokio::test]
 async fn transactions_of_a_large_template_arrive_whole() {
     for kind in Kind::BOTH {
@@ -228,17 +228,6 @@ async fn impossible_constraints_cost_a_client_its_connection_and_others_nothing(
         let tip = node.mine(1).await;
         assert_eq!(bystander.work().await.prev_hash(), tip);
     }
-}
-
-// TPS-02, CONN-06
-#[tokio::test]
-async fn flags_are_refused_because_none_are_defined() {
-    let node = Node::with_blocks(101).await;
-    let program = Program::start(&node, Kind::Ipc);
-    let Err(refusal) = program.client_with_flags(1).await else {
-        panic!("accepted");
-    };
-    assert!(refusal.contains("unsupported-feature-flags"), "{refusal}");
 }
 
 // TPS-37
