@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use protocol::core::Now;
 use protocol::custom_work::{CustomJob, CustomShare};
-use protocol::declaration::client::Declaration;
+use protocol::declaration::client::{Declaration, PushedSolution};
 use protocol::target::Target;
 use protocol::transactions::TransactionData;
 use protocol::work::{PrevHash, Template};
@@ -119,8 +119,10 @@ pub(crate) struct Job {
     pub(crate) provided: usize,
     /// How many there are in the block, as far as they were asked for.
     pub(crate) transactions: Option<usize>,
-    /// Blocks found on it, in header order.
+    /// The first blocks found on it, in header order.
     pub(crate) blocks: Vec<[u8; 32]>,
+    /// A block that the job declarator server is to be told of as soon as it knows the job.
+    pub(crate) unpushed: Option<PushedSolution>,
     /// When its upstream first said that our tip is unknown to it.
     pub(crate) ahead_since: Option<Instant>,
 }
@@ -159,6 +161,7 @@ impl Job {
             provided: 0,
             transactions: None,
             blocks: Vec::new(),
+            unpushed: None,
             ahead_since: None,
         }
     }
@@ -231,8 +234,22 @@ impl Job {
         }
     }
 
+    /// A block as a job declarator server is to see it: with the whole extranonce, and all that it
+    /// does not know from the job. `None` for a tip to come, on which no block can be found.
+    pub(crate) fn solution(&self, found: &Found) -> Option<PushedSolution> {
+        let prev_hash = self.prev_hash.as_ref()?;
+        Some(PushedSolution {
+            extranonce: self.whole_extranonce(found),
+            prev_hash: prev_hash.prev_hash,
+            nonce: found.nonce,
+            ntime: found.ntime,
+            n_bits: prev_hash.n_bits,
+            version: found.version,
+        })
+    }
+
     /// The whole extranonce of a share, the pool's prefix included.
-    pub(crate) fn whole_extranonce(&self, found: &Found) -> Vec<u8> {
+    fn whole_extranonce(&self, found: &Found) -> Vec<u8> {
         let prefix = self
             .terms
             .as_ref()

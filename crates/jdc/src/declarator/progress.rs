@@ -138,9 +138,7 @@ impl Declarator {
         let Some(terms) = job.terms.clone() else {
             return;
         };
-        if self.is_too_late(job) {
-            return self.end(id, Ending::Stale, out);
-        }
+        let is_too_late = self.is_too_late(job);
         let custom = job.custom_job(token);
         let seat = self.upstreams[terms.upstream].seat.as_ref();
         let is_seated = seat == Some(&terms.seat);
@@ -148,6 +146,13 @@ impl Declarator {
             return;
         };
         job.timeline.declared = Some(job.since_created(now));
+        if let Some(solution) = job.unpushed.take() {
+            let push = DeclarationInput::PushSolution(solution);
+            out.push(Action::Jds(terms.upstream, push));
+        }
+        if is_too_late {
+            return self.end(id, Ending::Stale, out);
+        }
         match custom.filter(|_| is_seated) {
             Some(custom) => {
                 job.stage = Stage::Setting;

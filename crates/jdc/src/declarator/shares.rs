@@ -4,13 +4,16 @@ use std::sync::Arc;
 
 use protocol::core::Now;
 use protocol::custom_work::{CustomShare, CustomWorkInput};
-use protocol::declaration::client::{DeclarationInput, PushedSolution};
+use protocol::declaration::client::DeclarationInput;
 use protocol::provider::ProviderInput;
 use protocol::server::Solution;
 use protocol::target::Target;
 
 use super::job::Stage;
-use super::{Action, Declarator, Found, Job, Mode, Report};
+use super::{Action, Declarator, Found, Mode, Report};
+
+/// Blocks remembered of one job. On regtest most shares are blocks.
+const MAX_BLOCKS: usize = 16;
 
 impl Declarator {
     /// A miner's share. A block has been seen to before ([`block`](Self::block)).
@@ -70,7 +73,9 @@ impl Declarator {
         let Some(job) = self.jobs.get_mut(id) else {
             return out.push(Action::Report(Report::BlockLost { hash }));
         };
-        job.blocks.push(hash);
+        if job.blocks.len() < MAX_BLOCKS {
+            job.blocks.push(hash);
+        }
         let extranonce = job.template.coinbase.extranonce_in(&solution.coinbase);
         let found = Found {
             nonce: solution.nonce,
@@ -84,19 +89,8 @@ impl Declarator {
             template_id: job.source.id,
             ..solution
         })));
-        let upstream = job.upstream();
-        let is_known = |upstream: &usize| self.upstreams[*upstream].payout.is_some();
-        let pushed = upstream
-            .filter(is_known)
-            .zip(pushed(self.mode, job, &found));
-        let is_pushed = pushed.is_some();
-        let share = upstream.map(|_| job.share(&found));
-        if let Some((upstream, pushed)) = pushed {
-            out.push(Action::Jds(
-                upstream,
-                DeclarationInput::PushSolution(pushed),
-            ));
-        }
+        let share = job.terms.is_some().then(|| job.share(&found));
+        let is_pushed = self.push(id, &found, out);
         if let Some(share) = share {
             self.relay(share, out);
         }
@@ -105,6 +99,35 @@ impl Declarator {
             hash,
             is_pushed,
         }));
+    }
+
+    /// Tells the job declarator server of a block, if it was shown the job; one that is still
+    /// looking at it is told when it has taken it (T-23). Whether it was told now.
+    fn push(&mut self, id: u64, found: &Found, out: &mut Vec<Action>) -> bool {
+        let full_template = self.mode == Mode::FullTemplate;
+        let job = self.jobs.get_mut(id).filter(|_| full_template);
+        let Some((job, solution)) = job.and_then(|job| {
+            let solution = job.solution(found)?;
+            Some((job, solution))
+        }) else {
+            return false;
+        };
+        let Some(upstream) = job.upstream() else {
+            return false;
+        };
+        match job.stage {
+            Stage::Declaring => {
+                // Further ones are as high as the first.
+                job.unpushed.get_or_insert(solution);
+                false
+            }
+            _ if job.timeline.declared.is_some() && self.upstreams[upstream].payout.is_some() => {
+                let push = DeclarationInput::PushSolution(solution);
+                out.push(Action::Jds(upstream, push));
+                true
+            }
+            _ => false,
+        }
     }
 
     pub(super) fn acknowledged(
@@ -153,23 +176,6 @@ impl Declarator {
         }
         report_lost(1, why, out);
     }
-}
-
-/// What a job declarator server needs to make the block itself: only of a job it was shown.
-fn pushed(mode: Mode, job: &Job, found: &Found) -> Option<PushedSolution> {
-    if mode != Mode::FullTemplate {
-        return None;
-    }
-    job.timeline.sent?;
-    let prev_hash = job.prev_hash.as_ref()?;
-    Some(PushedSolution {
-        extranonce: job.whole_extranonce(found),
-        prev_hash: prev_hash.prev_hash,
-        nonce: found.nonce,
-        ntime: found.ntime,
-        n_bits: prev_hash.n_bits,
-        version: found.version,
-    })
 }
 
 pub(super) fn report_lost(count: usize, why: &'static str, out: &mut Vec<Action>) {

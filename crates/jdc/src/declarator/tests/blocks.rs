@@ -87,6 +87,36 @@ fn coinbase_only_and_solo_push_nothing() {
 }
 
 #[test]
+fn a_jds_that_is_still_looking_at_a_job_is_told_of_its_block_afterwards() {
+    // JDC-21, T-23
+    for tip_changed in [false, true] {
+        let mut desk = Desk::new(1);
+        desk.servers[0].jds = Manner::Mute;
+        desk.connect(0);
+        desk.tip(1);
+        let found = desk.find_block();
+        desk.find_block();
+        assert!(desk.pushed.is_empty());
+        if tip_changed {
+            desk.tip(2);
+        }
+        desk.step(Input::Jds(0, declared(1)));
+        let nonces: Vec<u32> = desk.pushed.iter().map(|(_, block)| block.nonce).collect();
+        assert_eq!(nonces, [found.nonce], "the first, once");
+    }
+}
+
+#[test]
+fn there_is_an_end_to_the_blocks_that_are_remembered() {
+    let mut desk = Desk::working(1);
+    for _ in 0..100 {
+        desk.find_block();
+    }
+    assert_eq!(desk.job().blocks.len(), 16);
+    assert_eq!(desk.solved.len(), 100);
+}
+
+#[test]
 fn a_job_that_was_not_declared_is_not_pushed() {
     let mut desk = Desk::new(1);
     desk.provider = Manner::Mute;
