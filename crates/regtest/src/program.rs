@@ -1,6 +1,6 @@
 //! A role of ours as a program, on ports of its own.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -26,7 +26,7 @@ pub fn free_port() -> u16 {
 
 /// A running role; it is killed when it is dropped.
 pub struct Program {
-    path: &'static str,
+    path: PathBuf,
     directory: TempDir,
     authority: AuthorityKey,
     port: u16,
@@ -37,7 +37,8 @@ pub struct Program {
 impl Program {
     /// Starts the program at `path`, which is to listen on `port`. `keys` is its configuration
     /// beyond where it listens, plain keys first.
-    pub fn start(path: &'static str, port: u16, keys: &str) -> Self {
+    pub fn start(path: impl Into<PathBuf>, port: u16, keys: &str) -> Self {
+        let path = path.into();
         let directory = TempDir::new().unwrap();
         let authority = AuthorityKey::generate(&mut rand::thread_rng());
         let monitoring_port = free_port();
@@ -49,7 +50,7 @@ impl Program {
             authority.secret_text(),
         );
         fs::write(directory.path().join("config.toml"), config).unwrap();
-        let process = spawn(path, directory.path());
+        let process = spawn(&path, directory.path());
         Self {
             path,
             directory,
@@ -60,9 +61,20 @@ impl Program {
         }
     }
 
+    /// As a power cut would.
+    pub fn kill(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+
+    /// Starts it again as it was, after it has ended.
+    pub fn restart(&mut self) {
+        self.process = spawn(&self.path, self.directory.path());
+    }
+
     /// Exit code of its `healthcheck`, and what that prints.
     pub fn health(&self) -> (Option<i32>, String) {
-        let output = Command::new(self.path)
+        let output = Command::new(&self.path)
             .arg("healthcheck")
             .arg("--config")
             .arg(self.file("config.toml"))
@@ -141,9 +153,8 @@ impl Program {
 
     /// Kills it as a power cut would, and starts it again.
     pub fn crash(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
-        self.process = spawn(self.path, self.directory.path());
+        self.kill();
+        self.restart();
     }
 
     /// Sends it a signal.
@@ -170,21 +181,27 @@ impl Program {
     }
 }
 
-fn spawn(path: &str, directory: &Path) -> Child {
+impl Drop for Program {
+    fn drop(&mut self) {
+        self.kill();
+        if std::thread::panicking() {
+            let log = fs::read_to_string(self.file("log")).unwrap_or_default();
+            eprintln!("--- {}\n{log}", self.path.display());
+        }
+    }
+}
+
+fn spawn(path: &Path, directory: &Path) -> Child {
     // A file, because a pipe that nobody reads fills up and stops the program.
-    let mut log = OpenOptions::new();
-    let log = log.create(true).append(true);
+    let log = File::options()
+        .create(true)
+        .append(true)
+        .open(directory.join("log"))
+        .unwrap();
     Command::new(path)
         .arg("--config")
         .arg(directory.join("config.toml"))
-        .stderr(log.open(directory.join("log")).unwrap())
+        .stderr(log)
         .spawn()
         .unwrap()
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
 }

@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod conformance;
+mod declared;
 mod device;
+mod farm;
 mod faults;
 mod first_block;
 mod job_declaration;
