@@ -4,6 +4,7 @@
 mod channels;
 mod clients;
 mod global;
+pub(crate) mod history;
 mod shares;
 
 use std::sync::Arc;

@@ -13,7 +13,6 @@
 //! ```
 
 mod api;
-mod blocks;
 mod config;
 mod downstream;
 mod event;
@@ -115,7 +114,7 @@ impl Role for Pool {
             routes: Api::new(Arc::clone(&stats), &config.policy)
                 .routes()
                 .merge(event::routes(feed.clone()))
-                .merge(blocks::routes(ledger.clone())),
+                .merge(api::history::routes(ledger.clone())),
         };
         daemon::http::serve(config.monitoring_address, page, &shutdown).await?;
 

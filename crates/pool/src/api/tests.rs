@@ -13,7 +13,6 @@ use tempfile::TempDir;
 use tokio::sync::watch;
 
 use super::*;
-use crate::blocks;
 use crate::event::{self, PoolEvent};
 use crate::ledger::Ledger;
 use crate::stats::Connection;
@@ -46,7 +45,7 @@ impl Site {
             routes: Api::new(Arc::clone(&stats), &Policy::default())
                 .routes()
                 .merge(event::routes(feed.clone()))
-                .merge(blocks::routes(ledger)),
+                .merge(history::routes(ledger)),
         };
         let address = ([127, 0, 0, 1], 0).into();
         Self {
@@ -239,6 +238,49 @@ async fn the_workers_behind_a_channel_are_told_by_name() {
     assert_eq!(of(1), [json!("w"), json!(12), json!(0)]);
     let channels = site.json("/api/v1/clients/1/channels").await;
     assert_eq!(channels["standard_channels"][0]["workers"], 2);
+}
+
+#[tokio::test]
+async fn the_newest_shares_are_told_with_their_worth_or_their_fault() {
+    let site = Site::start().await;
+    let recent = site.json("/api/v1/shares/recent?limit=1").await;
+    assert_eq!((&recent["total"], &recent["limit"]), (&json!(2), &json!(1)));
+    let newest = &recent["items"][0];
+    assert_eq!(newest["user_identity"], "alice");
+    assert_eq!(newest["error_code"], "stale-share");
+    assert!(newest["hash"].is_null() && newest["accepted"] == false);
+    let before = site.json("/api/v1/shares/recent?offset=1").await["items"][0].take();
+    assert!(before["error_code"].is_null() && before["accepted"] == true);
+    let difficulty = before["difficulty"].as_f64().unwrap();
+    assert!((difficulty * 4_295_032_833.0 - 1000.5).abs() < 1e-6);
+    assert_eq!(before["hash"].as_str().unwrap().len(), 64);
+}
+
+#[tokio::test]
+async fn workers_and_minutes_are_told_since_the_ledger_was_begun() {
+    let site = Site::start().await;
+    let workers = site.json("/api/v1/workers").await;
+    assert_eq!(workers["total"], 3);
+    let items = workers["items"].as_array().unwrap();
+    let alice = items.iter().find(|item| item["user"] == "alice").unwrap();
+    assert_eq!(
+        (&alice["accepted"], &alice["rejected"]["stale-share"]),
+        (&json!(3), &json!(1))
+    );
+    let rig = items.iter().find(|item| item["worker"] == "rig,1").unwrap();
+    assert_eq!((&rig["user"], &rig["accepted"]), (&json!("bob"), &json!(1)));
+
+    let minutes = site.json("/api/v1/minutes?since_ms=0").await;
+    let sum = |name: &str| -> u64 {
+        let minutes = minutes.as_array().unwrap().iter();
+        minutes.map(|minute| minute[name].as_u64().unwrap()).sum()
+    };
+    assert_eq!((sum("accepted"), sum("rejected")), (4, 2));
+    assert_eq!(
+        site.json("/api/v1/minutes").await,
+        json!([]),
+        "it was long ago"
+    );
 }
 
 #[tokio::test]

@@ -113,7 +113,7 @@ pub fn export(
             }
         }
         Table::Minutes => {
-            for minute in history.minutes(0)? {
+            for minute in history.minutes(0, u32::MAX)? {
                 rows.write(&minute)?;
             }
         }

@@ -149,6 +149,15 @@ impl History {
         totals(&self.0)
     }
 
+    /// Workers there are.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn count_workers(&self) -> rusqlite::Result<usize> {
+        let count = "SELECT count(*) FROM workers";
+        self.0.query_row(count, [], |row| row.get(0))
+    }
+
     /// Workers, the most recent first.
     ///
     /// # Errors
@@ -179,16 +188,17 @@ impl History {
         Ok(all)
     }
 
-    /// Minutes that began at `since_ms` or later, in order; those without shares are left out.
+    /// The first minutes that began at `since_ms` or later, in order; those without shares are left
+    /// out.
     ///
     /// # Errors
     /// The database cannot be read.
-    pub fn minutes(&self, since_ms: u64) -> rusqlite::Result<Vec<MinuteTotals>> {
+    pub fn minutes(&self, since_ms: u64, limit: u32) -> rusqlite::Result<Vec<MinuteTotals>> {
         let mut minutes = self.0.prepare(
             "SELECT minute_ms, accepted, rejected, hashes FROM minutes
-             WHERE minute_ms >= ? ORDER BY minute_ms",
+             WHERE minute_ms >= ? ORDER BY minute_ms LIMIT ?",
         )?;
-        let minutes = minutes.query_map([since_ms as i64], |row| {
+        let minutes = minutes.query_map([since_ms as i64, i64::from(limit)], |row| {
             Ok(MinuteTotals {
                 minute_ms: row.get(0)?,
                 accepted: row.get(1)?,

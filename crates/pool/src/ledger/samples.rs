@@ -126,8 +126,15 @@ impl Ledger {
     pub(crate) fn sample() -> (TempDir, Self) {
         let directory = TempDir::new().unwrap();
         drop(ledger(directory.path()));
+        let alice = source(2, "alice", None);
+        let newest = [rejected(&alice, "stale-share"), accepted(&alice, 1)];
+        let newest = newest.into_iter().filter_map(|record| match record {
+            Record::Share(share) => Some(share),
+            _ => None,
+        });
         let sample = Self {
             directory: directory.path().to_owned(),
+            recent: watch::channel(newest.collect()).1,
             ..Self::showing(Totals::default())
         };
         (directory, sample)
