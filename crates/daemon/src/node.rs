@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use axum::body::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -120,6 +121,42 @@ struct RpcFault {
     message: String,
 }
 
+/// The result in the body of the node's answer to `method`.
+///
+/// # Errors
+/// The body says that there is none, or is something else than an answer with a `T`.
+pub fn result<T: DeserializeOwned>(method: &str, body: &[u8]) -> Result<T, NodeError> {
+    read::<Answer>(method, body)?.open(method)
+}
+
+/// The results in the body of the node's answer to a batch of `calls` calls of `method`, in the
+/// order of the calls.
+///
+/// # Errors
+/// The body is something else than an answer to each call.
+pub fn results<T: DeserializeOwned>(
+    method: &str,
+    calls: usize,
+    body: &[u8],
+) -> Result<Vec<Result<T, NodeError>>, NodeError> {
+    let mut answers: Vec<Answer> = read(method, body)?;
+    answers.sort_by_key(|answer| answer.id.as_u64());
+    let ids = answers.iter().map(|answer| answer.id.as_u64());
+    if !ids.eq((0..calls as u64).map(Some)) {
+        let answers = answers.len();
+        let reason = format!("{answers} answers to a batch of {calls} calls");
+        return Err(NodeError::answer(method, &reason));
+    }
+    Ok(answers
+        .into_iter()
+        .map(|answer| answer.open(method))
+        .collect())
+}
+
+fn read<T: DeserializeOwned>(method: &str, body: &[u8]) -> Result<T, NodeError> {
+    serde_json::from_slice(body).map_err(|error| NodeError::answer(method, &error))
+}
+
 /// What the node says about a block (`getblockheader`).
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct BlockHeader {
@@ -204,8 +241,7 @@ impl NodeRpc {
         method: &str,
         params: Value,
     ) -> Result<T, NodeError> {
-        let answer: Answer = self.post(method, &Call::new(0, method, &params)).await?;
-        answer.open(method)
+        result(method, &self.post(&Call::new(0, method, &params)).await?)
     }
 
     /// Calls `method` once with each of `params`, in one request. The results are in their order;
@@ -226,26 +262,11 @@ impl NodeRpc {
             .enumerate()
             .map(|(id, params)| Call::new(id, method, params))
             .collect();
-        let mut answers: Vec<Answer> = self.post(method, &calls).await?;
-        answers.sort_by_key(|answer| answer.id.as_u64());
-        let ids = answers.iter().map(|answer| answer.id.as_u64());
-        if !ids.eq((0..calls.len() as u64).map(Some)) {
-            let (answers, calls) = (answers.len(), calls.len());
-            let reason = format!("{answers} answers to a batch of {calls} calls");
-            return Err(NodeError::answer(method, &reason));
-        }
-        Ok(answers
-            .into_iter()
-            .map(|answer| answer.open(method))
-            .collect())
+        results(method, calls.len(), &self.post(&calls).await?)
     }
 
-    /// Sends `body` and reads what comes back.
-    async fn post<T: DeserializeOwned>(
-        &self,
-        method: &str,
-        body: &(impl Serialize + Sync),
-    ) -> Result<T, NodeError> {
+    /// Sends `body`; the body that comes back.
+    async fn post(&self, body: &(impl Serialize + Sync)) -> Result<Bytes, NodeError> {
         let unreachable = |source| NodeError::Unreachable {
             address: self.address.clone(),
             source,
@@ -265,8 +286,7 @@ impl NodeRpc {
                 user: self.user.clone(),
             });
         }
-        let bytes = response.bytes().await.map_err(unreachable)?;
-        serde_json::from_slice(&bytes).map_err(|error| NodeError::answer(method, &error))
+        response.bytes().await.map_err(unreachable)
     }
 
     /// What the node knows of the block `hash`; `None` when it has never accepted one of that name.

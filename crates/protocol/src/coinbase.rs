@@ -1,7 +1,8 @@
 //! The coinbase transaction around the extranonce, and the merkle root above it.
 
-use bitcoin::consensus::Encodable;
+use bitcoin::consensus::{Decodable, Encodable};
 use bitcoin::{Amount, ScriptBuf, TxOut, VarInt};
+use stratum_core::template_distribution_sv2::NewTemplate;
 
 use crate::payout::{MAX_ADDRESS_SCRIPT, MAX_ADDRESS_SIGOPS, Payout};
 use crate::sha256d::{self, Midstate};
@@ -13,6 +14,9 @@ pub use crate::sha256d::{merkle_root, sha256d};
 pub const MAX_SCRIPT_SIG: usize = 100;
 /// What SV2 7.1 and BIP-0034 leave for the template's prefix.
 pub const MAX_TEMPLATE_PREFIX: usize = 8;
+
+/// Sequence, the longest number of outputs, lock time.
+const SUFFIX_WITHOUT_OUTPUTS: usize = 4 + 9 + 4;
 
 /// Who is paid, and the text that says whose block it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +39,31 @@ pub struct SignatureTooLong {
     pub max: usize,
 }
 
+/// A template that prescribes what no coinbase can have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BadTemplate {
+    /// Consensus limits the scriptSig.
+    #[error("a coinbase_prefix of {found} bytes; at most {max} fit the scriptSig")]
+    Prefix {
+        /// Bytes of it.
+        found: usize,
+        /// Bytes that fit.
+        max: usize,
+    },
+    /// The bytes and their number do not agree.
+    #[error("coinbase_tx_outputs are not the {count} outputs announced")]
+    Outputs {
+        /// The number announced.
+        count: u32,
+    },
+    /// No job could carry it.
+    #[error("{len} bytes of coinbase_tx_outputs fit no job")]
+    TooLong {
+        /// Bytes of all of them.
+        len: usize,
+    },
+}
+
 impl CoinbasePlan {
     /// Checks that the scriptSig fits whatever a template asks for.
     ///
@@ -48,6 +77,36 @@ impl CoinbasePlan {
                 found: self.signature.len(),
                 max,
             });
+        }
+        Ok(())
+    }
+
+    /// Checks that a coinbase can be built around what a template prescribes.
+    ///
+    /// # Errors
+    /// What a provider should not have sent.
+    pub fn check_template(&self, message: &NewTemplate<'_>) -> Result<(), BadTemplate> {
+        // Deployed providers send more than the 8 bytes of SV2 7.2; whatever fits is taken.
+        let signature = match self.signature.len() {
+            0 => 0,
+            len => len + 1,
+        };
+        let max = MAX_SCRIPT_SIG.saturating_sub(signature + 1 + self.extranonce_len);
+        let found = message.coinbase_prefix.len();
+        if found > max {
+            return Err(BadTemplate::Prefix { found, max });
+        }
+        let bytes = message.coinbase_tx_outputs.as_bytes();
+        let count = message.coinbase_tx_outputs_count;
+        let mut rest = bytes;
+        let outputs = (0..count).try_for_each(|_| TxOut::consensus_decode(&mut rest).map(drop));
+        if outputs.is_err() || !rest.is_empty() {
+            return Err(BadTemplate::Outputs { count });
+        }
+        // NewExtendedMiningJob has room for 65,535 bytes behind the extranonce.
+        let suffix = SUFFIX_WITHOUT_OUTPUTS + bytes.len() + self.outputs_size() as usize;
+        if suffix > usize::from(u16::MAX) {
+            return Err(BadTemplate::TooLong { len: bytes.len() });
         }
         Ok(())
     }

@@ -12,8 +12,8 @@ use crate::frame::{Frame, FrameHeader, HEADER_LEN, MAX_PAYLOAD};
 
 pub use stratum_core::parsers_sv2::{
     AnyMessage, AnyMessageOwned as Message, CommonMessages, CommonMessagesOwned, Extensions,
-    ExtensionsNegotiation, JobDeclaration, JobDeclarationOwned, Mining, MiningOwned,
-    TemplateDistribution, TemplateDistributionOwned,
+    ExtensionsNegotiation, ExtensionsOwned, JobDeclaration, JobDeclarationOwned, Mining,
+    MiningOwned, TemplateDistribution, TemplateDistributionOwned,
 };
 pub use stratum_core::{
     common_messages_sv2 as common, job_declaration_sv2 as declaration, mining_sv2 as mining,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use stratum_core::template_distribution_sv2::{NewTemplate, SetNewPrevHash};
 
-use crate::coinbase::{Coinbase, CoinbasePlan};
+use crate::coinbase::{BadTemplate, Coinbase, CoinbasePlan};
 use crate::payout::Payout;
 use crate::target::Target;
 
@@ -143,6 +143,14 @@ pub enum WorkError {
     /// A template for the current tip before there was a tip.
     #[error("template {0} is for the current tip, but no SetNewPrevHash has come yet")]
     NoPrevHash(u64),
+    /// A template of which no coinbase can be made.
+    #[error("template {id}: {problem}")]
+    Coinbase {
+        /// The provider's id.
+        id: u64,
+        /// What is wrong with it.
+        problem: BadTemplate,
+    },
 }
 
 /// Turns the messages of a template provider into [`Work`].
@@ -182,8 +190,12 @@ impl WorkTracker {
     /// NewTemplate arrived.
     ///
     /// # Errors
-    /// It is for the current tip and there is none.
+    /// It is for the current tip and there is none, or no coinbase can be made of it.
     pub fn new_template(&mut self, message: &NewTemplate<'_>) -> Result<(), WorkError> {
+        let id = message.template_id;
+        self.plan
+            .check_template(message)
+            .map_err(|problem| WorkError::Coinbase { id, problem })?;
         let template = Arc::new(Template::new(self.session, message, &self.plan));
         if message.future_template {
             if self.futures.len() == MAX_FUTURES {
@@ -198,7 +210,7 @@ impl WorkTracker {
                 *active = template;
                 Ok(())
             }
-            _ => Err(WorkError::NoPrevHash(message.template_id)),
+            _ => Err(WorkError::NoPrevHash(id)),
         }
     }
 

@@ -9,6 +9,7 @@ mod extension;
 mod extranonce;
 mod jobs;
 mod limits;
+mod nonsense;
 mod open;
 mod payout;
 mod shares;
@@ -54,7 +55,6 @@ fn policy() -> Policy {
         max_jobs: 3,
         max_channels: 100,
         vardiff: false,
-        // Tests say a lot without time passing.
         ..Policy::default()
     }
 }

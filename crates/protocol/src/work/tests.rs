@@ -106,3 +106,45 @@ fn the_number_of_future_templates_is_bounded() {
     assert_eq!(tracker.futures.len(), MAX_FUTURES);
     assert!(tracker.set_new_prev_hash(&set_new_prev_hash(99, 1)).is_ok());
 }
+
+#[test]
+fn a_template_no_coinbase_can_be_made_of_changes_nothing() {
+    let mut tracker = WorkTracker::new(plan());
+    tracker.new_template(&new_template(1, true)).unwrap();
+    tracker.set_new_prev_hash(&set_new_prev_hash(1, 7)).unwrap();
+    let before = tracker.work();
+    let mut refused = |template: NewTemplate<'_>| match tracker.new_template(&template) {
+        Err(WorkError::Coinbase { id: 2, problem }) => problem,
+        other => panic!("{other:?}"),
+    };
+    let good = || new_template(2, false);
+
+    // 22 bytes of extranonce, 4 of signature, and the two opcodes that push them.
+    let max = 100 - 22 - 4 - 2;
+    let long = [1; 73];
+    let prefix = NewTemplate {
+        coinbase_prefix: (&long[..]).try_into().unwrap(),
+        ..good()
+    };
+    let found = long.len();
+    assert_eq!(refused(prefix), BadTemplate::Prefix { found, max });
+
+    for count in [0, 2, u32::MAX] {
+        let miscounted = NewTemplate {
+            coinbase_tx_outputs_count: count,
+            ..good()
+        };
+        assert_eq!(refused(miscounted), BadTemplate::Outputs { count });
+    }
+    // One output whose script has all the room there is in the message.
+    let mut huge = vec![0; 8];
+    huge.extend([0xfd, 0xf0, 0xff]);
+    huge.resize(8 + 3 + 0xfff0, 0);
+    let len = huge.len();
+    let too_long = NewTemplate {
+        coinbase_tx_outputs: huge.as_slice().try_into().unwrap(),
+        ..good()
+    };
+    assert_eq!(refused(too_long), BadTemplate::TooLong { len });
+    assert_eq!(tracker.work(), before);
+}

@@ -22,6 +22,10 @@ mod work;
 use std::io;
 use std::path::PathBuf;
 
+use bitcoin_capnp_types::capnp::data_list;
+use bitcoin_capnp_types::mining_capnp::coinbase_tx;
+
+use super::Template;
 use super::thread::{self, Source, SourceThread};
 
 /// The node, and how it is asked.
@@ -42,4 +46,24 @@ pub fn start(access: Access) -> io::Result<(Source, SourceThread)> {
     thread::start("ipc", move || {
         move |purpose, end| feed::run(access.clone(), purpose, end)
     })
+}
+
+/// What the node's answers to `getBlockHeader`, `getCoinbaseTx` and `getCoinbaseMerklePath` come to.
+///
+/// # Errors
+/// What in them makes no sense.
+pub fn offer(
+    header: &[u8],
+    coinbase: coinbase_tx::Reader<'_>,
+    path: data_list::Reader<'_>,
+) -> Result<Template, String> {
+    parse::template(header, coinbase, path).map_err(|error| error.to_string())
+}
+
+/// The transactions in the node's answer to `getBlock`, serialised, without the coinbase.
+///
+/// # Errors
+/// What in it is no block.
+pub fn transactions(block: &[u8]) -> Result<Vec<Vec<u8>>, String> {
+    parse::transactions(block).map_err(|error| error.to_string())
 }

@@ -27,10 +27,12 @@ mod selection;
 mod submit;
 
 use std::io;
+use std::rc::Rc;
 
-use daemon::node::NodeRpc;
+use daemon::node::{self, NodeError, NodeRpc};
 
 use super::thread::{self, Source, SourceThread};
+use super::{Constraints, Template};
 
 /// Starts the source. The node need not be there yet.
 ///
@@ -42,4 +44,15 @@ pub fn start(node: &NodeRpc) -> io::Result<(Source, SourceThread)> {
         let view = poll::start(&node);
         move |purpose, end| feed::run(node.clone(), view.clone(), purpose, end)
     })
+}
+
+/// What a client with these constraints gets when the node answers `getblocktemplate` with `body`:
+/// all that happens between the two, without either.
+///
+/// # Errors
+/// The answer is none, or makes no sense.
+pub fn offer(body: &[u8], constraints: Constraints) -> Result<Template, NodeError> {
+    let answer = parse::template(node::result("getblocktemplate", body)?)?;
+    let block = block::Block::new(Rc::new(answer), constraints);
+    Ok(block.template().clone())
 }

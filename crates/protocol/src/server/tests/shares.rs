@@ -357,31 +357,6 @@ fn channels_do_not_touch_each_other() {
 }
 
 #[test]
-fn garbage_closes_and_unknown_messages_are_ignored() {
-    // FRAME-14, 17, EXT-09, 10, CONN-14
-    let step = |extension, msg_type, payload: &mut [u8]| {
-        let mut miner = Miner::new(0);
-        let header = FrameHeader {
-            extension,
-            channel_msg: false,
-            msg_type,
-            len: payload.len(),
-        };
-        let mut out = Outbox::default();
-        let frame = Frame { header, payload };
-        miner.server.received(miner.now, frame, &mut out);
-        assert!(miner.collect(out).is_empty());
-        miner.closed
-    };
-    assert!(step(0, 0x1a, &mut [1, 2, 3]).is_some());
-    assert!(step(0, 0x70, &mut [0; 6]).is_some());
-    assert!(step(0, 0x7f, &mut [0; 6]).is_none());
-    assert!(step(1, 0x00, &mut [0; 1]).is_some());
-    assert!(step(1, 0x07, &mut [0; 6]).is_none());
-    assert!(step(0x4abc, 0x00, &mut [0; 6]).is_none());
-}
-
-#[test]
 fn a_tip_that_is_announced_again_does_not_pay_twice() {
     // POOL-52: a template provider that reconnects begins with the tip there is.
     both(4.0, |miner, opened| {
