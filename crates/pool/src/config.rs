@@ -89,7 +89,7 @@ fn read_plan(reader: &mut Reader, network: Network) -> Option<CoinbasePlan> {
     let plan = CoinbasePlan {
         reward_script: script?,
         signature: signature.into_bytes(),
-        extranonce_len: extranonce::space(0, 0).extranonce_len(),
+        extranonce_len: extranonce::len(),
     };
     if let Err(error) = plan.check() {
         reader.problem("pool_signature", error);

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::event::PoolEvent;
-use crate::extranonce;
+use crate::extranonce::Parts;
 use crate::ledger::{Found, Recorders};
 use crate::metrics::Metrics;
 use crate::recording::Recording;
@@ -26,7 +26,7 @@ use crate::tokens::Shown;
 /// What every miner connection shares.
 pub(crate) struct Downstreams {
     pub(crate) policy: Arc<Policy>,
-    pub(crate) server_id: u8,
+    pub(crate) parts: Parts,
     pub(crate) work: watch::Receiver<Option<Work>>,
     pub(crate) solutions: mpsc::Sender<ProviderInput>,
     pub(crate) found: mpsc::Sender<Found>,
@@ -55,7 +55,7 @@ impl Downstreams {
             peer = %address, vendor = client.vendor, firmware = client.firmware,
             device = client.device_id, flags = client.flags, "miner connected"
         );
-        let space = extranonce::space(self.server_id, slot.number());
+        let space = self.parts.of(slot.number());
         let mut core = MiningServer::new(Arc::clone(&self.policy), client.flags, space, work);
         core.connected(clock::now());
         let stats = self.stats.connect(address, client);

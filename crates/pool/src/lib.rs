@@ -50,6 +50,7 @@ pub use verb::Verb;
 
 use api::Api;
 use downstream::Downstreams;
+use extranonce::Parts;
 use ledger::{Ledger, Recorders};
 use metrics::Metrics;
 use stats::Stats;
@@ -143,7 +144,7 @@ impl Role for Pool {
         ));
         let downstreams = Arc::new(Downstreams {
             policy: Arc::new(config.policy),
-            server_id: config.server_id,
+            parts: Parts::new(config.server_id),
             work: work_seen.clone(),
             solutions,
             found,

@@ -32,7 +32,13 @@ impl Miner {
 fn unknown_types_and_extensions_are_ignored_and_the_next_request_is_answered() {
     // FRAME-04, 08, 17, EXT-09, 10
     let mut miner = Miner::new(0);
-    for (extension, msg_type) in [(0, 0x7f), (0, 0x1e), (0, 0x05), (0x4abc, 0x00), (0x4abc, 0x1a)] {
+    for (extension, msg_type) in [
+        (0, 0x7f),
+        (0, 0x1e),
+        (0, 0x05),
+        (0x4abc, 0x00),
+        (0x4abc, 0x1a),
+    ] {
         assert!(miner.hear(extension, msg_type, &[0; 60]).is_empty());
         let ignored = matches!(miner.events.pop(), Some(ServerEvent::Ignored(_)));
         assert!(ignored, "type {msg_type:#x} of extension {extension:#x}");
