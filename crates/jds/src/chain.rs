@@ -20,8 +20,10 @@ use crate::metrics::Metrics;
 /// How long a call waits inside the node for another tip. Not longer, so that a node that went away
 /// without a word is noticed.
 const WAIT: Duration = Duration::from_secs(5);
-/// How often a node that still downloads the chain is asked whether it is done.
-const SYNC_POLL: Duration = Duration::from_millis(500);
+/// How long the node may take to answer, the wait included.
+const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+/// How often a node is asked that still downloads the chain, or that cannot wait.
+const POLL: Duration = Duration::from_millis(500);
 
 /// Follows until the role stops.
 pub(crate) async fn follow(
@@ -31,7 +33,7 @@ pub(crate) async fn follow(
     metrics: Metrics,
 ) -> Infallible {
     let follower = Follower {
-        node,
+        node: node.with_limit(ANSWER_LIMIT),
         view,
         health,
         metrics,
@@ -53,7 +55,7 @@ fn away(error: &NodeError) -> NodeView {
         NodeError::Unreachable { .. } => {
             "; is the node running, and with -server and this RPC address?"
         }
-        NodeError::Answer { .. } => "; Bitcoin Core 30 or later is needed",
+        NodeError::Answer { .. } => "; Bitcoin Core 29 or later is needed",
         NodeError::Credentials { .. } | NodeError::Rpc { .. } => "",
     };
     NodeView::Away {
@@ -97,7 +99,7 @@ impl Follower {
             let chain: ChainInfo = self.node.call("getblockchaininfo", json!([])).await?;
             if chain.initial_block_download {
                 self.publish(NodeView::Syncing);
-                sleep(SYNC_POLL).await;
+                sleep(POLL).await;
                 continue;
             }
             let mining: MiningInfo = self.node.call("getmininginfo", json!([])).await?;
@@ -113,7 +115,11 @@ impl Follower {
     /// Until the node has another tip, or a while.
     async fn wait(&self, tip: &str) -> Result<(), NodeError> {
         let params = json!([WAIT.as_millis() as u64, tip]);
-        let _: Value = self.node.call("waitfornewblock", params).await?;
+        match self.node.call::<Value>("waitfornewblock", params).await {
+            // Bitcoin Core cannot wait for another tip than this one before version 30.
+            Err(NodeError::Rpc { .. }) => sleep(POLL).await,
+            waited => drop(waited?),
+        }
         Ok(())
     }
 

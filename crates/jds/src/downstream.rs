@@ -79,6 +79,7 @@ impl Downstreams {
             view,
             answers,
             answers_in,
+            proposals: self.proposals.of_client(),
             submissions: Arc::new(Semaphore::new(MAX_SUBMISSIONS)),
         };
         drive(connection, &mut core, &mut session, self.shutdown.stop()).await
@@ -93,6 +94,7 @@ struct Session {
     view: watch::Receiver<NodeView>,
     answers: mpsc::Sender<Input>,
     answers_in: mpsc::Receiver<Input>,
+    proposals: Proposals,
     submissions: Arc<Semaphore>,
 }
 
@@ -141,9 +143,9 @@ impl Session {
     }
 
     fn propose(&self, number: u64, block: Block) {
-        let (jds, answers) = (Arc::clone(&self.jds), self.answers.clone());
+        let (proposals, answers) = (self.proposals.clone(), self.answers.clone());
         self.spawn(async move {
-            let judgement = jds.proposals.judge(&block).await;
+            let judgement = proposals.judge(&block).await;
             let _ = answers.send(Input::Judged { number, judgement }).await;
         });
     }

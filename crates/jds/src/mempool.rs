@@ -79,6 +79,7 @@ pub(crate) fn start(
         node,
         view,
         asked: asked_seen,
+        answered: 0,
         listed: None,
         metrics,
     };
@@ -101,6 +102,8 @@ struct Follower {
     node: NodeRpc,
     view: watch::Sender<View>,
     asked: watch::Receiver<u64>,
+    /// Which of the refreshes asked for was done last.
+    answered: u64,
     /// What the mempool looked like when it was listed last.
     listed: Option<Summary>,
     metrics: Metrics,
@@ -110,16 +113,17 @@ impl Follower {
     async fn run(mut self) -> Infallible {
         let mut rest = Duration::ZERO;
         loop {
-            let is_asked = tokio::select! {
-                changed = self.asked.changed() => changed.is_ok(),
-                () = sleep(rest) => false,
-            };
+            tokio::select! {
+                _ = self.asked.changed() => {}
+                () = sleep(rest) => {}
+            }
             let (since, ticket) = (Instant::now(), *self.asked.borrow_and_update());
-            if let Err(error) = self.refresh(is_asked).await {
+            if let Err(error) = self.refresh(ticket > self.answered).await {
                 // That the node is away is told by who follows its tip.
                 debug!(%error, "the mempool cannot be read");
                 self.listed = None;
             }
+            self.answered = ticket;
             self.view.send_modify(|view| {
                 view.answer(ticket);
                 self.metrics.mempool(view.len(), view.bytes());

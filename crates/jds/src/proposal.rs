@@ -11,9 +11,11 @@ use tokio::time::timeout;
 use crate::block::Block;
 use crate::core::Judgement;
 
-/// Proposals the node has at once. It checks one after the other; a second one is on its way
+/// Proposals the node has at once. It checks one after the other; the next ones are on their way
 /// meanwhile. The others wait here, first come, first served.
 const AT_ONCE: usize = 3;
+/// Proposals of one client among those, so that a busy client takes turns with the others.
+const AT_ONCE_OF_ONE: usize = 1;
 
 /// How long a job may take to be judged, its turn included. Its client does not wait for ever.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -24,7 +26,10 @@ pub(crate) const NOT_A_BLOCK: i64 = -22;
 #[derive(Debug, Clone)]
 pub(crate) struct Proposals {
     node: NodeRpc,
+    /// All clients'.
     turns: Arc<Semaphore>,
+    /// This client's.
+    own_turns: Arc<Semaphore>,
 }
 
 impl Proposals {
@@ -32,6 +37,15 @@ impl Proposals {
         Self {
             node,
             turns: Arc::new(Semaphore::new(AT_ONCE)),
+            own_turns: Arc::new(Semaphore::new(AT_ONCE_OF_ONE)),
+        }
+    }
+
+    /// For one more client.
+    pub(crate) fn of_client(&self) -> Self {
+        Self {
+            own_turns: Arc::new(Semaphore::new(AT_ONCE_OF_ONE)),
+            ..self.clone()
         }
     }
 
@@ -45,7 +59,8 @@ impl Proposals {
     }
 
     async fn ask(&self, block: &Block) -> Judgement {
-        // Fails only once the semaphore is closed, which nobody does.
+        // They fail only once the semaphores are closed, which nobody does.
+        let _own_turn = self.own_turns.acquire().await;
         let _turn = self.turns.acquire().await;
         let params = json!([{ "mode": "proposal", "data": block.to_hex() }]);
         let answer: Result<Option<String>, NodeError> =

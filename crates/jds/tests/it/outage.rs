@@ -1,5 +1,6 @@
 //! A node that goes away and comes back.
 
+use nix::sys::signal::Signal;
 use regtest::Node;
 
 use crate::jdc::Jds;
@@ -43,6 +44,21 @@ async fn a_block_found_while_the_node_is_away_is_submitted_when_it_is_back() {
     node.wait_for_rpc().await;
     jds.wait_for_metric("sv2_jds_solutions_total{verdict=\"accepted\"} 1");
     assert_eq!(node.tip().await, block.block_hash().to_string());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_hangs_is_not_waited_for_without_end() {
+    let node = Node::with_blocks(101).await;
+    let jds = Jds::ready(&node);
+    let mut jdc = jds.client().await;
+    let job = Job::best(&node).await;
+    node.signal(Signal::SIGSTOP);
+    let (code, details) = jdc.refused(&job).await;
+    assert_eq!(code, "internal-error");
+    assert!(details.contains("did not judge the job"), "{details}");
+    node.signal(Signal::SIGCONT);
+    jds.wait_for_health(0);
+    jdc.declared(&job).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
