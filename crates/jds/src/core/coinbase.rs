@@ -13,6 +13,7 @@ use bitcoin::consensus::encode::deserialize_partial;
 use bitcoin::{Amount, Script, TxOut, VarInt};
 use protocol::coinbase::{MAX_SCRIPT_SIG, sha256d};
 use protocol::token::CustomJob;
+use protocol::work::height;
 
 /// The longest extranonce a PushSolution can carry.
 const MAX_EXTRANONCE: usize = 32;
@@ -76,6 +77,9 @@ pub enum CoinbaseFault {
 pub struct DeclaredCoinbase {
     prefix: Vec<u8>,
     suffix: Vec<u8>,
+    version: u32,
+    sequence: u32,
+    locktime: u32,
     has_witness: bool,
     /// Where in the prefix the scriptSig begins.
     script_sig: usize,
@@ -94,7 +98,7 @@ impl DeclaredCoinbase {
     /// The first thing that is wrong with them.
     pub fn parse(prefix: &[u8], suffix: &[u8]) -> Result<Self, CoinbaseFault> {
         let mut front = Cursor::new(prefix, "coinbase_tx_prefix");
-        front.take::<4>()?;
+        let version = u32::from_le_bytes(front.take()?);
         let [mut inputs] = front.take()?;
         let has_witness = inputs == 0;
         if has_witness {
@@ -114,10 +118,11 @@ impl DeclaredCoinbase {
         let (len, before) = (usize::from(len), front.rest.len());
         let extranonce_len = len.checked_sub(before).filter(|len| *len <= MAX_EXTRANONCE);
         let extranonce_len = extranonce_len.ok_or(CoinbaseFault::Extranonce { len, before })?;
-        let height = height(front.rest).ok_or(CoinbaseFault::Height)?;
+        let height = height(front.rest).and_then(|height| height.try_into().ok());
+        let height = height.ok_or(CoinbaseFault::Height)?;
 
         let mut back = Cursor::new(suffix, "coinbase_tx_suffix");
-        back.take::<4>()?;
+        let sequence = u32::from_le_bytes(back.take()?);
         let (outputs, value) = outputs(&mut back)?;
         let outputs_end = suffix.len() - back.rest.len();
         if has_witness {
@@ -126,13 +131,16 @@ impl DeclaredCoinbase {
             }
             back.take::<32>()?;
         }
-        back.take::<4>()?;
+        let locktime = u32::from_le_bytes(back.take()?);
         if !back.rest.is_empty() {
             return Err(CoinbaseFault::Long(back.rest.len()));
         }
         Ok(Self {
             prefix: prefix.to_vec(),
             suffix: suffix.to_vec(),
+            version,
+            sequence,
+            locktime,
             has_witness,
             script_sig: prefix.len() - before,
             extranonce_len,
@@ -174,10 +182,11 @@ impl DeclaredCoinbase {
 
     /// The txid, in header order: without marker, flag and witness (SV2 3.7.1).
     pub fn txid(&self, extranonce: &[u8]) -> [u8; 32] {
-        let (version, rest) = self.prefix.split_at(4);
-        let rest = if self.has_witness { &rest[2..] } else { rest };
+        let version = self.version.to_le_bytes();
+        let input = &self.prefix[if self.has_witness { 6 } else { 4 }..];
         let outputs = &self.suffix[..self.outputs_end];
-        sha256d(&[version, rest, extranonce, outputs, self.locktime()].concat())
+        let locktime = self.locktime.to_le_bytes();
+        sha256d(&[&version, input, extranonce, outputs, &locktime].concat())
     }
 
     /// What a SetCustomMiningJob has to say for this coinbase (SV2 5.3.18).
@@ -190,17 +199,13 @@ impl DeclaredCoinbase {
         CustomJob {
             version,
             prev_hash,
-            coinbase_tx_version: little_endian(&self.prefix[..4]),
+            coinbase_tx_version: self.version,
             coinbase_prefix: &self.prefix[self.script_sig..],
-            coinbase_tx_input_sequence: little_endian(&self.suffix[..4]),
+            coinbase_tx_input_sequence: self.sequence,
             coinbase_tx_outputs: &self.suffix[4..self.outputs_end],
-            coinbase_tx_locktime: little_endian(self.locktime()),
+            coinbase_tx_locktime: self.locktime,
             merkle_path,
         }
-    }
-
-    fn locktime(&self) -> &[u8] {
-        &self.suffix[self.suffix.len() - 4..]
     }
 }
 
@@ -242,28 +247,6 @@ fn outputs(cursor: &mut Cursor<'_>) -> Result<(Vec<TxOut>, u64), CoinbaseFault> 
         outputs.push(output);
     }
     Ok((outputs, value.to_sat()))
-}
-
-/// The number that a script pushes first (BIP-0034).
-fn height(script: &[u8]) -> Option<u32> {
-    let (first, rest) = script.split_first()?;
-    match first {
-        0x51..=0x60 => Some(u32::from(first - 0x50)),
-        1..=4 => {
-            let number = rest.get(..usize::from(*first))?;
-            let is_negative = number.last()? & 0x80 != 0;
-            (!is_negative).then(|| little_endian(number))
-        }
-        _ => None,
-    }
-}
-
-/// At most four bytes as a number.
-fn little_endian(bytes: &[u8]) -> u32 {
-    bytes
-        .iter()
-        .rev()
-        .fold(0, |number, byte| number << 8 | u32::from(*byte))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 mod declaration;
 mod frame;
 mod missing;
+mod pool;
 mod solution;
 mod tip;
 mod token;

@@ -97,28 +97,6 @@ fn the_custom_job_says_what_the_transaction_says() {
 }
 
 #[test]
-fn the_height_is_what_the_script_pushes_first() {
-    // JDS-23, T-35
-    for (script, expected) in [
-        (&[0x51][..], Some(1)),
-        (&[0x60], Some(16)),
-        (&[1, 17], Some(17)),
-        (&[2, 128, 0], Some(128)),
-        (&[3, 1, 2, 3, 99], Some(0x03_0201)),
-        (&[4, 0, 0, 0, 0x7f], Some(0x7f00_0000)),
-        (&[1, 0x80], None),
-        (&[4, 0, 0, 0, 0x80], None),
-        (&[5, 0, 0, 0, 0, 0], None),
-        (&[2, 1], None),
-        (&[0], None),
-        (&[0x61], None),
-        (&[], None),
-    ] {
-        assert_eq!(height(script), expected, "{script:?}");
-    }
-}
-
-#[test]
 fn every_fault_of_a_coinbase_is_named() {
     // JDS-21
     let (prefix, suffix) = split(&transaction(true));
