@@ -11,6 +11,7 @@ const FAMILIES: &[(&str, u32)] = &[
     ("EXT", 19),
     ("TPS", 37),
     ("DEV", 30),
+    ("JDS", 32),
 ];
 /// How a row begins whose rule is not for anything there is.
 const NOT_HERE: &str = "not here: ";
