@@ -98,9 +98,17 @@ fn read_upstreams(reader: &mut Reader, mode: Option<Mode>) -> Option<Vec<Pair>> 
     if is_solo && !reader.has(upstreams::KEY) {
         return Some(Vec::new());
     }
-    let mut pairs = upstreams::read(reader, mode.unwrap_or(Mode::FullTemplate))?;
+    let pairs = upstreams::read(reader, mode.unwrap_or(Mode::FullTemplate))?;
     if is_solo {
-        pairs.clear();
+        return Some(Vec::new());
+    }
+    if pairs.is_empty() {
+        // A section that is missing is a problem already.
+        if reader.has(upstreams::KEY) {
+            let what = "there is none; name one, or set the mode to solo";
+            reader.problem(upstreams::KEY, what);
+        }
+        return None;
     }
     Some(pairs)
 }

@@ -21,6 +21,7 @@ use layer::{Layer, digest};
 /// Every image, with the programs in it; the first one is what it runs.
 const IMAGES: &[(&str, &[&str])] = &[
     ("btc-node", &["bitcoin-node", "bitcoin-cli"]),
+    ("jdc", &["jdc"]),
     ("jds", &["jds"]),
     ("mining-device", &["mining-device"]),
     ("pool", &["pool"]),

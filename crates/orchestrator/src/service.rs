@@ -4,6 +4,7 @@
 //! backend and the tests' fake are printers of the same specs, so they cannot drift apart.
 
 pub mod btc_node;
+pub mod jdc;
 pub mod jds;
 pub mod mining_device;
 pub mod pool;
@@ -193,6 +194,7 @@ pub fn specs(topology: &Topology, site: &Site<'_>) -> Vec<ServiceSpec> {
         Kind::TemplateProvider(settings) => {
             template_provider::spec(service, settings, topology, site)
         }
+        Kind::Jdc(settings) => jdc::spec(service, settings, topology, site),
         Kind::Jds(settings) => jds::spec(service, settings, topology, site),
         Kind::Pool(settings) => pool::spec(service, settings, topology, site),
         Kind::MiningDevice(settings) => mining_device::spec(service, settings, topology, site),
@@ -281,6 +283,23 @@ impl<'a> RpcAccess<'a> {
             rpc_address: SocketAddrV4::new(address, btc_node::RPC_PORT),
             rpc_user: &site.secrets.rpc_user,
             rpc_password: &site.secrets.rpc_password,
+        }
+    }
+}
+
+/// How a role of ours gets templates.
+#[derive(Serialize)]
+struct TemplateAccess<'a> {
+    address: SocketAddrV4,
+    public_key: &'a str,
+}
+
+impl<'a> TemplateAccess<'a> {
+    fn new(provider: &str, topology: &Topology, site: &Site<'a>) -> Self {
+        let address = topology.address(provider, site.subnet);
+        Self {
+            address: SocketAddrV4::new(address, template_provider::TDP_PORT),
+            public_key: &site.secrets.authority_public_key,
         }
     }
 }

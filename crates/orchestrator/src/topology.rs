@@ -3,7 +3,7 @@
 mod check;
 
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::Path;
 
 use anyhow::Result;
@@ -12,9 +12,10 @@ use toml::{Table, Value};
 
 use crate::fault::Fault;
 use crate::service::btc_node::BtcNode;
+use crate::service::jdc::{self, Jdc};
 use crate::service::jds::Jds;
 use crate::service::mining_device::MiningDevice;
-use crate::service::pool::Pool;
+use crate::service::pool::{self, Pool};
 use crate::service::template_provider::TemplateProvider;
 use crate::subnet::Subnet;
 
@@ -51,6 +52,8 @@ pub enum Kind {
     BtcNode(BtcNode),
     /// Template Distribution Protocol server.
     TemplateProvider(TemplateProvider),
+    /// Job declarator client.
+    Jdc(Jdc),
     /// Job declarator server.
     Jds(Jds),
     /// Mining pool.
@@ -62,6 +65,7 @@ pub enum Kind {
 /// The names of [`Kind`], with the host number that users know each by.
 const KINDS: &[(&str, u8)] = &[
     ("btc-node", 4),
+    ("jdc", 2),
     ("jds", 6),
     ("mining-device", 10),
     ("pool", 5),
@@ -73,12 +77,13 @@ const KINDS: &[(&str, u8)] = &[
 pub(crate) struct Link<'a> {
     key: &'static str,
     to: &'a str,
-    kind: &'static str,
+    /// What it may be.
+    kinds: &'static [&'static str],
 }
 
 impl<'a> Link<'a> {
-    pub(crate) fn new(key: &'static str, to: &'a str, kind: &'static str) -> Self {
-        Self { key, to, kind }
+    pub(crate) fn new(key: &'static str, to: &'a str, kinds: &'static [&'static str]) -> Self {
+        Self { key, to, kinds }
     }
 }
 
@@ -100,6 +105,7 @@ impl Service {
         match self.kind {
             Kind::BtcNode(_) => "btc-node",
             Kind::TemplateProvider(_) => "template-provider",
+            Kind::Jdc(_) => "jdc",
             Kind::Jds(_) => "jds",
             Kind::Pool(_) => "pool",
             Kind::MiningDevice(_) => "mining-device",
@@ -119,6 +125,7 @@ impl Service {
         match &self.kind {
             Kind::BtcNode(_) => Vec::new(),
             Kind::TemplateProvider(settings) => settings.links(),
+            Kind::Jdc(settings) => settings.links(),
             Kind::Jds(settings) => settings.links(),
             Kind::Pool(settings) => settings.links(),
             Kind::MiningDevice(settings) => settings.links(),
@@ -166,14 +173,29 @@ impl Topology {
         subnet.host(service.host)
     }
 
-    /// The settings of the first pool, if there is one.
-    pub fn pool(&self) -> Option<&Pool> {
-        self.services
+    /// Where the named service takes miners.
+    pub(crate) fn mining_address(&self, name: &str, subnet: Subnet) -> SocketAddrV4 {
+        let port = match self.service(name).map(|service| &service.kind) {
+            Some(Kind::Jdc(_)) => jdc::MINING_PORT,
+            _ => pool::MINING_PORT,
+        };
+        SocketAddrV4::new(self.address(name, subnet), port)
+    }
+
+    /// What the blocks of the first miner carry in their coinbase, if there is a miner.
+    pub fn block_signature(&self) -> Option<&str> {
+        let upstream = self
+            .services
             .iter()
             .find_map(|service| match &service.kind {
-                Kind::Pool(settings) => Some(settings),
+                Kind::MiningDevice(settings) => Some(&settings.pool),
                 _ => None,
-            })
+            })?;
+        match &self.service(upstream)?.kind {
+            Kind::Pool(settings) => Some(&settings.pool_signature),
+            Kind::Jdc(settings) => Some(&settings.jdc_signature),
+            _ => None,
+        }
     }
 
     /// The first service of a kind.
@@ -229,6 +251,7 @@ fn service(name: String, value: Value, problems: &mut Vec<String>) -> Option<Ser
     let kind = match kind.as_str() {
         "btc-node" => Kind::BtcNode(settings(&table, &at, problems)),
         "template-provider" => Kind::TemplateProvider(settings(&table, &at, problems)),
+        "jdc" => Kind::Jdc(settings(&table, &at, problems)),
         "jds" => Kind::Jds(settings(&table, &at, problems)),
         "pool" => Kind::Pool(settings(&table, &at, problems)),
         "mining-device" => Kind::MiningDevice(settings(&table, &at, problems)),

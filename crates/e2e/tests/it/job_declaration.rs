@@ -1,9 +1,9 @@
-//! The job declarator server in a lab.
+//! Job declaration in a lab: miner, job declarator client and server, pool.
 
 use crate::site::{Backend, Site, last_json};
 
 const TOPOLOGY: &str = "\
-about = 'A pool that takes jobs which miners declare'
+about = 'A miner behind a client that declares its own templates to a pool'
 [services.btc-node]
 kind = 'btc-node'
 [services.template-provider]
@@ -12,35 +12,39 @@ kind = 'template-provider'
 kind = 'pool'
 [services.jds]
 kind = 'jds'
+[services.jdc]
+kind = 'jdc'
+[services.mining-device]
+kind = 'mining-device'
+pool = 'jdc'
 ";
 
 #[test]
-fn a_job_declarator_server_comes_up_beside_the_pool_as_processes() {
-    comes_up(Backend::Process);
+fn a_declared_block_is_mined_in_a_lab_of_processes() {
+    mines(Backend::Process);
 }
 
 #[test]
-fn a_job_declarator_server_comes_up_beside_the_pool_as_containers() {
+fn a_declared_block_is_mined_in_a_lab_of_containers() {
     if Backend::Docker.is_testable() {
-        comes_up(Backend::Docker);
+        mines(Backend::Docker);
     }
 }
 
-fn comes_up(backend: Backend) {
+fn mines(backend: Backend) {
     let topology = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
     std::fs::write(topology.path(), TOPOLOGY).unwrap();
     let path = topology.path().display().to_string();
     let site = Site::new(backend);
     let up = site.lab(&site.up_arguments(&[&path]));
     let report = last_json(&up);
-    let services = report["services"].as_array().unwrap();
-    let jds = services.iter().find(|service| service["name"] == "jds");
-    assert!(jds.is_some(), "{report}");
-    // Ready means that its node is connected and its tip known.
+    assert!(report["first_block_seconds"].is_f64(), "{report}");
+    let mined = site.json(&["mine", "2"]);
+    assert_eq!(mined["mined_by"], "device", "{mined}");
     let status = site.json(&["status"]);
     let services = status["services"].as_array().unwrap();
     for service in services {
         assert_eq!(service["ready"], true, "{status}");
     }
-    assert_eq!(services.len(), 4, "{status}");
+    assert_eq!(services.len(), 6, "{status}");
 }

@@ -104,6 +104,12 @@ fn solo_mode_needs_no_upstream() {
         assert_eq!(config.mode, Mode::Solo);
         assert!(config.upstreams.is_empty());
     }
+    assert!(read(&format!("mode = \"solo\"\nupstreams = []\n{head}")).is_ok());
+    check(
+        &format!("upstreams = []\n{head}"),
+        "upstreams",
+        "there is none",
+    );
     check(head, "upstreams", "missing");
     let config = read(&format!("mode = \"solo\"\n{text}")).unwrap();
     assert!(config.upstreams.is_empty(), "nobody is dialled");

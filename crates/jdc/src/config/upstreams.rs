@@ -38,7 +38,7 @@ pub(super) fn read(reader: &mut Reader, mode: Mode) -> Option<Vec<Pair>> {
         pairs.extend(fields.pair(mode));
         fields.finish();
     }
-    (count > 0 && pairs.len() == count).then_some(pairs)
+    (pairs.len() == count).then_some(pairs)
 }
 
 /// One table, from which fields are taken.

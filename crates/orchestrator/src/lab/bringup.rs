@@ -177,7 +177,7 @@ impl Bringup {
 
     async fn first_block(&self, above: u64, progress: Progress<'_>) -> Result<Option<FirstBlock>> {
         let topology = &self.lab.topology;
-        let (Some(pool), Some(_)) = (topology.pool(), topology.first("mining-device")) else {
+        let Some(signature) = topology.block_signature() else {
             return Ok(None);
         };
         if !self.wait_block {
@@ -186,7 +186,7 @@ impl Bringup {
         progress(Event::Step(
             "waiting for the first block of our own miner".to_owned(),
         ));
-        let signature = pool.pool_signature.as_bytes();
+        let signature = signature.as_bytes();
         let found = first_block::wait(&self.lab.rpc()?, signature, above, self.began).await?;
         Ok(Some(found))
     }

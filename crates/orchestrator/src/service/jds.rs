@@ -28,7 +28,7 @@ impl Default for Jds {
 
 impl Jds {
     pub(crate) fn links(&self) -> Vec<Link<'_>> {
-        vec![Link::new("node", &self.node, "btc-node")]
+        vec![Link::new("node", &self.node, &["btc-node"])]
     }
 }
 

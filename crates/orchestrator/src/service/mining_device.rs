@@ -4,7 +4,7 @@ use std::net::SocketAddrV4;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Restart, Role, ServiceSpec, Site, pool};
+use super::{Restart, Role, ServiceSpec, Site};
 use crate::topology::{Link, Service, Topology};
 
 /// Port of `/healthz`, `/metrics` and `/api/v1/mine`.
@@ -14,7 +14,7 @@ pub const HTTP_PORT: u16 = 9095;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MiningDevice {
-    /// The pool it mines for.
+    /// The pool, or the job declarator client, it mines for.
     #[serde(skip_serializing)]
     pub pool: String,
     /// Account at the pool.
@@ -65,7 +65,7 @@ impl Default for MiningDevice {
 
 impl MiningDevice {
     pub(crate) fn links(&self) -> Vec<Link<'_>> {
-        vec![Link::new("pool", &self.pool, "pool")]
+        vec![Link::new("pool", &self.pool, &["pool", "jdc"])]
     }
 }
 
@@ -86,9 +86,8 @@ pub fn spec(
     site: &Site<'_>,
 ) -> ServiceSpec {
     let address = site.subnet.host(service.host);
-    let pool_address = topology.address(&settings.pool, site.subnet);
     let config = Config {
-        pool_address: SocketAddrV4::new(pool_address, pool::MINING_PORT),
+        pool_address: topology.mining_address(&settings.pool, site.subnet),
         pool_public_key: &site.secrets.authority_public_key,
         monitoring_address: SocketAddrV4::new(address, HTTP_PORT),
         settings,

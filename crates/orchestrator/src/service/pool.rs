@@ -1,12 +1,13 @@
 //! The mining pool.
 
-use std::net::SocketAddrV4;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::template_provider;
-use super::{JobDeclaration, Port, Role, RpcAccess, ServerConfig, ServiceSpec, Site, VolumeRole};
+use super::{
+    JobDeclaration, Port, Role, RpcAccess, ServerConfig, ServiceSpec, Site, TemplateAccess,
+    VolumeRole,
+};
 use crate::topology::{Link, Service, Topology};
 
 /// SV2 mining port.
@@ -57,9 +58,9 @@ impl Pool {
             Link::new(
                 "template_provider",
                 &self.template_provider,
-                "template-provider",
+                &["template-provider"],
             ),
-            Link::new("node", &self.node, "btc-node"),
+            Link::new("node", &self.node, &["btc-node"]),
         ]
     }
 }
@@ -71,17 +72,11 @@ struct Config<'a> {
     #[serde(flatten)]
     settings: &'a Pool,
     coinbase_reward_script: String,
-    template_provider: Upstream<'a>,
+    template_provider: TemplateAccess<'a>,
     node: RpcAccess<'a>,
     ledger: Ledger,
     #[serde(skip_serializing_if = "Option::is_none")]
     job_declaration: Option<JobDeclaration<'a>>,
-}
-
-#[derive(Serialize)]
-struct Upstream<'a> {
-    address: SocketAddrV4,
-    public_key: &'a str,
 }
 
 #[derive(Serialize)]
@@ -97,7 +92,6 @@ pub fn spec(
     site: &Site<'_>,
 ) -> ServiceSpec {
     let address = site.subnet.host(service.host);
-    let provider = topology.address(&settings.template_provider, site.subnet);
     let data = site
         .paths
         .volume(format!("{}-data", service.name), VolumeRole::Data);
@@ -105,10 +99,7 @@ pub fn spec(
         server: ServerConfig::new(address, MINING_PORT, HTTP_PORT, site.secrets),
         settings,
         coinbase_reward_script: site.reward_script(),
-        template_provider: Upstream {
-            address: SocketAddrV4::new(provider, template_provider::TDP_PORT),
-            public_key: &site.secrets.authority_public_key,
-        },
+        template_provider: TemplateAccess::new(&settings.template_provider, topology, site),
         node: RpcAccess::new(&settings.node, topology, site),
         ledger: Ledger {
             directory: data.path.clone(),

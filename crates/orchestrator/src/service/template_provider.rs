@@ -57,7 +57,7 @@ impl Default for TemplateProvider {
 
 impl TemplateProvider {
     pub(crate) fn links(&self) -> Vec<Link<'_>> {
-        vec![Link::new("node", &self.node, "btc-node")]
+        vec![Link::new("node", &self.node, &["btc-node"])]
     }
 
     /// What of it would do nothing.

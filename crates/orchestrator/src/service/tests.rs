@@ -167,3 +167,45 @@ fn pool_and_job_declarator_server_share_a_secret_and_whom_to_pay() {
     let alone = config(&minimal(Subnet::DOCKER, &Paths::Container)["pool"]);
     assert!(!alone.contains_key("job_declaration"));
 }
+
+/// The minimal topology with everything for declared jobs, and its miner behind the client.
+fn declared(mode: &str) -> String {
+    let minimal = topology::find("minimal").unwrap();
+    let behind = minimal.replace("pool = \"pool\"", "pool = \"jdc\"");
+    assert_ne!(minimal, behind);
+    format!(
+        "{behind}\n[services.jds]\nkind = 'jds'\n[services.jdc]\nkind = 'jdc'\nmode = '{mode}'\n"
+    )
+}
+
+#[test]
+fn a_job_declarator_client_stands_between_miner_and_pool() {
+    let specs = specs_of(
+        &declared("full-template"),
+        Subnet::DOCKER,
+        &Paths::Container,
+    );
+    let jdc = config(&specs["jdc"]);
+    assert_eq!(jdc["listen_address"].as_str(), Some("10.10.0.2:34265"));
+    assert_eq!(jdc["monitoring_address"].as_str(), Some("10.10.0.2:9091"));
+    assert_eq!(jdc["mode"].as_str(), Some("full-template"));
+    let upstream = &jdc["upstreams"][0];
+    assert_eq!(upstream["pool_address"].as_str(), Some("10.10.0.5"));
+    assert_eq!(upstream["pool_port"].as_integer(), Some(34254));
+    assert_eq!(upstream["jds_address"].as_str(), Some("10.10.0.6"));
+    assert_eq!(upstream["jds_port"].as_integer(), Some(34264));
+    assert_eq!(specs["jdc"].needs, ["jds", "pool", "template-provider"]);
+    let device = config(&specs["mining-device"]);
+    assert_eq!(device["pool_address"].as_str(), Some("10.10.0.2:34265"));
+    assert_eq!(specs["mining-device"].needs, ["jdc"]);
+}
+
+#[test]
+fn a_solo_client_needs_nobody() {
+    let specs = specs_of(&declared("solo"), Subnet::DOCKER, &Paths::Container);
+    assert_eq!(specs["jdc"].needs, ["template-provider"]);
+    assert_eq!(
+        config(&specs["jdc"])["upstreams"].as_array().unwrap().len(),
+        0
+    );
+}

@@ -65,11 +65,11 @@ fn links(topology: &Topology, service: &Service) -> Vec<String> {
                 link.to,
                 names(topology)
             )),
-            Some(other) if other.kind_name() != link.kind => problems.push(format!(
+            Some(other) if !link.kinds.contains(&other.kind_name()) => problems.push(format!(
                 "{at}.{key}: '{}' is a {}, not a {}",
                 link.to,
                 other.kind_name(),
-                link.kind
+                link.kinds.join(" or ")
             )),
             Some(_) => {}
         }

@@ -1,0 +1,170 @@
+//! The job declarator client.
+
+use std::net::Ipv4Addr;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Port, Role, ServerConfig, ServiceSpec, Site, TemplateAccess, jds, pool};
+use crate::topology::{Link, Service, Topology};
+
+/// SV2 mining port.
+pub const MINING_PORT: u16 = 34265;
+/// Port of `/healthz` and `/metrics`.
+pub const HTTP_PORT: u16 = 9091;
+
+/// Settings of a job declarator client, by the names of its own configuration.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Jdc {
+    /// Where its templates come from.
+    #[serde(skip_serializing)]
+    pub template_provider: String,
+    /// Whom it mines for, best first.
+    #[serde(skip_serializing)]
+    pub upstreams: Vec<Upstream>,
+    /// What it declares.
+    pub mode: Mode,
+    /// Written into the coinbase of every block.
+    pub jdc_signature: String,
+    /// Shares that a channel is expected to send per minute.
+    pub shares_per_minute: f64,
+    /// Whether it adapts targets to the shares it sees. Off, as the pool's.
+    pub enable_vardiff: bool,
+    /// Shares that one acknowledgement covers.
+    pub share_batch_size: u32,
+}
+
+/// A pool with its job declarator server.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Upstream {
+    /// The pool that takes the jobs.
+    pub pool: String,
+    /// Where they are declared.
+    pub jds: String,
+    /// Account at both.
+    pub user_identity: String,
+}
+
+/// What is declared (SV2 6.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// Coinbase and transactions.
+    FullTemplate,
+    /// The coinbase.
+    CoinbaseOnly,
+    /// Nothing: every block is the client's own.
+    Solo,
+}
+
+impl Default for Jdc {
+    fn default() -> Self {
+        Self {
+            template_provider: "template-provider".to_owned(),
+            upstreams: vec![Upstream::default()],
+            mode: Mode::FullTemplate,
+            jdc_signature: String::new(),
+            shares_per_minute: 6.0,
+            enable_vardiff: false,
+            share_batch_size: 10,
+        }
+    }
+}
+
+impl Default for Upstream {
+    fn default() -> Self {
+        Self {
+            pool: "pool".to_owned(),
+            jds: "jds".to_owned(),
+            user_identity: "lab".to_owned(),
+        }
+    }
+}
+
+impl Jdc {
+    pub(crate) fn links(&self) -> Vec<Link<'_>> {
+        let provider = &self.template_provider;
+        let mut links = vec![Link::new(
+            "template_provider",
+            provider,
+            &["template-provider"],
+        )];
+        for upstream in self.used() {
+            links.push(Link::new("upstreams.pool", &upstream.pool, &["pool"]));
+            links.push(Link::new("upstreams.jds", &upstream.jds, &["jds"]));
+        }
+        links
+    }
+
+    /// Solo mining needs none, and then none has to be there.
+    fn used(&self) -> &[Upstream] {
+        match self.mode {
+            Mode::FullTemplate | Mode::CoinbaseOnly => &self.upstreams,
+            Mode::Solo => &[],
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Config<'a> {
+    #[serde(flatten)]
+    server: ServerConfig<'a>,
+    #[serde(flatten)]
+    settings: &'a Jdc,
+    coinbase_reward_script: String,
+    template_provider: TemplateAccess<'a>,
+    upstreams: Vec<Pair<'a>>,
+}
+
+#[derive(Serialize)]
+struct Pair<'a> {
+    authority_pubkey: &'a str,
+    pool_address: Ipv4Addr,
+    pool_port: u16,
+    jds_address: Ipv4Addr,
+    jds_port: u16,
+    user_identity: &'a str,
+}
+
+impl<'a> Pair<'a> {
+    fn new(upstream: &'a Upstream, topology: &Topology, site: &Site<'a>) -> Self {
+        Self {
+            authority_pubkey: &site.secrets.authority_public_key,
+            pool_address: topology.address(&upstream.pool, site.subnet),
+            pool_port: pool::MINING_PORT,
+            jds_address: topology.address(&upstream.jds, site.subnet),
+            jds_port: jds::DECLARATION_PORT,
+            user_identity: &upstream.user_identity,
+        }
+    }
+}
+
+/// The spec of a job declarator client.
+pub fn spec(
+    service: &Service,
+    settings: &Jdc,
+    topology: &Topology,
+    site: &Site<'_>,
+) -> ServiceSpec {
+    let address = site.subnet.host(service.host);
+    let config = Config {
+        server: ServerConfig::new(address, MINING_PORT, HTTP_PORT, site.secrets),
+        settings,
+        coinbase_reward_script: site.reward_script(),
+        template_provider: TemplateAccess::new(&settings.template_provider, topology, site),
+        upstreams: settings
+            .used()
+            .iter()
+            .map(|upstream| Pair::new(upstream, topology, site))
+            .collect(),
+    };
+    let role = Role {
+        service,
+        program: "jdc",
+        address,
+        ports: vec![Port::new("mining", MINING_PORT)],
+        http_port: HTTP_PORT,
+    };
+    role.spec(&config, site)
+}
