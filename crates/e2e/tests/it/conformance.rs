@@ -10,8 +10,10 @@ const FAMILIES: &[(&str, u32)] = &[
     ("CONN", 22),
     ("EXT", 19),
     ("TPS", 37),
+    ("TPC", 17),
     ("DEV", 30),
     ("JDS", 32),
+    ("JDC", 36),
 ];
 /// How a row begins whose rule is not for anything there is.
 const NOT_HERE: &str = "not here: ";

@@ -1,21 +1,18 @@
 //! A miner that a test plays.
 
-use daemon::dial::DialError;
-use daemon::wire::TcpConnection;
 use protocol::coinbase::{Header, merkle_root, sha256d};
-use protocol::message::common::Protocol;
 use protocol::message::mining::{
     NewExtendedMiningJobOwned, OpenExtendedMiningChannelOwned, SubmitSharesExtendedOwned,
 };
-use protocol::message::{self, MiningOwned, Received, text};
+use protocol::message::{Message, MiningOwned, text};
 use regtest::Program;
 
-use crate::server::PATIENCE;
+use crate::server::Line;
 use crate::site::{N_BITS, NTIME};
 
 /// With one extended channel.
 pub(crate) struct Miner {
-    connection: TcpConnection,
+    line: Line,
     channel_id: u32,
     extranonce_prefix: Vec<u8>,
     extranonce_size: usize,
@@ -26,10 +23,10 @@ pub(crate) struct Miner {
 impl Miner {
     /// As soon as the program lets miners in.
     pub(crate) async fn connect(program: &Program) -> Self {
-        let (connection, accepted) = Self::dial(program, 0).await.unwrap();
-        assert_eq!(accepted, 0, "the program requires nothing");
+        let (line, flags) = Line::dial(program, 0).await;
+        assert_eq!(flags, 0, "the program requires nothing");
         let mut miner = Self {
-            connection,
+            line,
             channel_id: 0,
             extranonce_prefix: Vec::new(),
             extranonce_size: 0,
@@ -59,29 +56,13 @@ impl Miner {
         miner
     }
 
-    /// The flags the program answers with.
-    pub(crate) async fn dial(
-        program: &Program,
-        flags: u32,
-    ) -> Result<(TcpConnection, u32), DialError> {
-        let mut upstream = program.upstream(Protocol::MiningProtocol);
-        upstream.request.flags = flags;
-        let (connection, accepted) = program.connect(&upstream).await?;
-        Ok((connection, accepted.flags))
-    }
-
     async fn say(&mut self, message: MiningOwned) {
-        let mut bytes = Vec::new();
-        message::encode(message, &mut bytes);
-        self.connection.send(&bytes).await.unwrap();
+        self.line.say(message).await;
     }
 
-    /// The program never leaves its miners.
-    pub(crate) async fn hear(&mut self) -> MiningOwned {
-        let frame = tokio::time::timeout(PATIENCE, self.connection.receive());
-        let frame = frame.await.expect("the program says something").unwrap();
-        match message::decode(frame).unwrap() {
-            Received::Message(message::AnyMessage::Mining(message)) => message.into_owned(),
+    async fn hear(&mut self) -> MiningOwned {
+        match self.line.hear().await {
+            Message::Mining(message) => message,
             other => panic!("{other:?}"),
         }
     }

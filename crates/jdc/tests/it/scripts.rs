@@ -3,15 +3,17 @@ use nix::sys::signal::Signal;
 use protocol::coinbase::{Header, merkle_root, sha256d};
 use protocol::message::common::{Protocol, ReconnectOwned};
 use protocol::message::declaration::ProvideMissingTransactionsOwned;
-use protocol::message::mining::{SetCustomMiningJobOwned, SubmitSharesExtendedOwned};
+use protocol::message::mining::{
+    OpenStandardMiningChannelOwned, SetCustomMiningJobOwned, SubmitSharesExtendedOwned,
+};
 use protocol::message::{CommonMessagesOwned, JobDeclarationOwned, MiningOwned, text};
 use protocol::setup::{REQUIRES_STANDARD_JOBS, REQUIRES_WORK_SELECTION};
 
 use crate::miner::Miner;
 use crate::server::{Fake, Line, want};
 use crate::site::{
-    CHANNEL, PREFIX, Site, accept_declaration, accept_job, give_template, give_token,
-    give_transactions, hear_declaration, hear_job,
+    CHANNEL, N_BITS, NTIME, PREFIX, Site, accept_declaration, accept_job, give_template,
+    give_token, give_transactions, hear_declaration, hear_job,
 };
 
 /// The next share; changes of the hash rate before it are passed over.
@@ -225,15 +227,44 @@ async fn miners_that_select_their_own_work_are_refused() {
     // POOL-03, CONN-06
     let mut site = Site::start("full-template").await;
     let _lines = site.working().await;
-    let (_connection, flags) = Miner::dial(&site.program, REQUIRES_STANDARD_JOBS)
-        .await
-        .unwrap();
-    assert_eq!(flags, 0);
-    let refused = Miner::dial(&site.program, REQUIRES_WORK_SELECTION).await;
-    let Err(DialError::Refused { source, .. }) = refused else {
+    let mut upstream = site.program.upstream(Protocol::MiningProtocol);
+    upstream.request.flags = REQUIRES_WORK_SELECTION;
+    let Err(DialError::Refused { source, .. }) = site.program.connect(&upstream).await else {
         panic!("not refused");
     };
     assert!(source.to_string().contains("0x2"), "{source}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_miner_that_requires_standard_jobs_is_served_as_by_a_pool() {
+    // JDC-22, TPC-07, POOL-21, 23, 27
+    let mut site = Site::start("full-template").await;
+    let mut lines = site.working().await;
+    let (mut miner, flags) = Line::dial(&site.program, REQUIRES_STANDARD_JOBS).await;
+    assert_eq!(flags, 0, "no echo");
+    let open = OpenStandardMiningChannelOwned {
+        request_id: 5,
+        user_identity: text("rig"),
+        nominal_hash_rate: 1.0,
+        max_target: [0xff; 32].into(),
+    };
+    miner
+        .say(MiningOwned::OpenStandardMiningChannel(open))
+        .await;
+    let opened = want!(miner.hear().await, Mining::OpenStandardMiningChannelSuccess);
+    assert_eq!(opened.request_id, 5);
+    for (template, tip) in [(1, 1), (2, 2)] {
+        if tip > 1 {
+            give_template(&mut lines.provider, template, tip).await;
+        }
+        let job = want!(miner.hear().await, Mining::NewMiningJob);
+        assert!(job.min_ntime.as_ref().is_none());
+        let prev_hash = want!(miner.hear().await, Mining::SetNewPrevHash);
+        assert_eq!(prev_hash.channel_id, opened.channel_id);
+        assert_eq!(prev_hash.job_id, job.job_id);
+        assert_eq!(*prev_hash.prev_hash.as_array(), [tip; 32]);
+        assert_eq!((prev_hash.min_ntime, prev_hash.nbits), (NTIME, N_BITS));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

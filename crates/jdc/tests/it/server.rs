@@ -10,6 +10,7 @@ use protocol::keys::AuthorityKey;
 use protocol::message::common::Protocol;
 use protocol::message::{self, Encodable, GetSize, IsSv2Message, Message, Received};
 use protocol::setup::Offer;
+use regtest::Program;
 use tokio::sync::mpsc;
 
 /// Nothing the program does on its own takes longer.
@@ -97,6 +98,14 @@ pub(crate) struct Line {
 }
 
 impl Line {
+    /// As a miner of the program, with the flags it answers.
+    pub(crate) async fn dial(program: &Program, flags: u32) -> (Self, u32) {
+        let mut upstream = program.upstream(Protocol::MiningProtocol);
+        upstream.request.flags = flags;
+        let (connection, accepted) = program.connect(&upstream).await.unwrap();
+        (Self { connection }, accepted.flags)
+    }
+
     /// The next message; `None` when the program has left.
     pub(crate) async fn try_hear(&mut self) -> Option<Message> {
         let frame = tokio::time::timeout(PATIENCE, self.connection.receive());
