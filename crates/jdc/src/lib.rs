@@ -1,7 +1,7 @@
 //! The job declarator client: miners' own templates, credited by a pool.
 //!
 //! The rules are `protocol::server` (its miners), `protocol::provider` (its template provider),
-//! `protocol::declaration::client` and `protocol::custom_work` (its upstreams); [`declarator`]
+//! `protocol::declaration::client` and `protocol::custom_work` (its upstreams); `declarator`
 //! decides what they do for each other. This crate joins them.
 //!
 //! ```text

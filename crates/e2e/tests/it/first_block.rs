@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::site::{Backend, Site, last_json, until};
 
+// POOL-33, 34, 60: the node takes the blocks, those on top of foreign ones too.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_block_of_the_device_is_the_nodes_tip_as_processes() {
     mines(Backend::Process).await;

@@ -604,7 +604,7 @@ fn learn(miner: &mut Miner, template: u64, tip: u8) {
 
 #[test]
 fn a_job_on_a_tip_the_pool_does_not_know_stays_good_when_it_becomes_the_pools() {
-    // POOL-83, T-39
+    // POOL-58, 83, T-39
     let (mut miner, opened, _) = working();
     let wish = Wish {
         prev_hash: [9; 32],

@@ -200,7 +200,10 @@ fn our_own_encoding_of_a_job_is_the_codec_s() {
 
 #[test]
 fn version_rolling_is_always_allowed() {
-    // POOL-06
+    // POOL-03, 04, 06: whatever the client requires, the server does not fix the version.
+    for flags in 0..8 {
+        assert_eq!(success_flags(flags) & setup::REQUIRES_FIXED_VERSION, 0);
+    }
     let mut miner = Miner::new(setup::REQUIRES_VERSION_ROLLING);
     miner.open_extended(1.0);
     miner.template(2);

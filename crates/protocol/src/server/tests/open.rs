@@ -53,7 +53,7 @@ fn the_target_is_no_easier_than_the_client_can_take() {
 
 #[test]
 fn what_cannot_be_served_is_refused() {
-    // POOL-08, 12, 18, FRAME-13
+    // POOL-07, 08, 12, 18, FRAME-13
     let easy = [0xff; 32];
     let cases = [
         (

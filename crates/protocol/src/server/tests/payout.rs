@@ -88,6 +88,13 @@ fn each_channel_s_blocks_pay_whom_its_name_says() {
     }
     // And so do later jobs, each addressed to the group of those who are paid alike.
     let messages = miner.template(2);
+    // POOL-36: they differ in whom they pay only.
+    for message in &messages {
+        let Root::Coinbase { path, .. } = Job::read(message).root else {
+            panic!("not an extended job: {message:?}");
+        };
+        assert_eq!(path, miner.server.work.template.merkle_path);
+    }
     assert_eq!(messages.len(), cases.len());
     for (opened, (identity, expected)) in opened.iter().zip(&cases) {
         let at = addresses(&messages)
