@@ -5,7 +5,7 @@
 
 mod channel;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use stratum_core::mining_sv2::{
@@ -17,6 +17,7 @@ use crate::core::{Core, Now, Outbox};
 use crate::error_code::ErrorCode;
 use crate::frame::Frame;
 use crate::message::{self, AnyMessage, CommonMessages, Mining, MiningOwned, Received, text};
+use crate::server::MAX_EXTRANONCE;
 use crate::setup::{REQUIRES_EXTENDED_CHANNELS, REQUIRES_FIXED_VERSION};
 use crate::target::Target;
 
@@ -133,17 +134,18 @@ pub struct MiningClient {
     requests: Vec<ChannelRequest>,
     server_flags: u32,
     channels: BTreeMap<u32, Channel>,
-    refused: usize,
+    /// Requests without an answer, by their place.
+    unanswered: BTreeSet<u32>,
 }
 
 impl MiningClient {
     /// For a connection whose server answered SetupConnection with `server_flags`.
     pub fn new(requests: Vec<ChannelRequest>, server_flags: u32) -> Self {
         Self {
+            unanswered: (0u32..).take(requests.len()).collect(),
             requests,
             server_flags,
             channels: BTreeMap::new(),
-            refused: 0,
         }
     }
 
@@ -199,13 +201,15 @@ impl MiningClient {
                 self.opened(success.request_id, channel, out);
             }
             Mining::OpenMiningChannelError(error) => {
+                if !self.unanswered.remove(&error.request_id) {
+                    return out.event(ClientEvent::Ignored(error.to_string()));
+                }
                 out.event(ClientEvent::OpenRefused {
                     request: error.request_id as usize,
                     code: error.error_code.as_utf8_or_hex(),
                 });
-                self.refused += 1;
                 // Whoever dials again after a pause may find a server that has changed its mind.
-                if self.refused >= self.requests.len() && self.channels.is_empty() {
+                if self.unanswered.is_empty() && self.channels.is_empty() {
                     out.close("the server opens none of the channels asked for");
                 }
             }
@@ -263,6 +267,7 @@ impl MiningClient {
                 // SV2 5.3.10: never addressed to groups.
                 if let Some(channel) = self.channels.get_mut(&message.channel_id) {
                     channel.extranonce_prefix = prefix.to_vec();
+                    check_extranonce(channel, out);
                 }
             }
             Mining::SetGroupChannel(message) => {
@@ -277,10 +282,18 @@ impl MiningClient {
     }
 
     fn opened(&mut self, request_id: u32, channel: Channel, out: &mut Out) {
-        if request_id as usize >= self.requests.len() {
-            let what = format!("an answer to request {request_id}, which was never made");
+        let request = self.requests.get(request_id as usize);
+        let request = request.filter(|_| self.unanswered.contains(&request_id));
+        let is_asked_for = |request: &ChannelRequest| {
+            request.min_extranonce_size.is_none() == channel.is_standard()
+                && !self.channels.contains_key(&channel.id)
+        };
+        if !request.is_some_and(is_asked_for) {
+            let what = format!("channel {} for request {request_id}", channel.id);
             return out.event(ClientEvent::Ignored(what));
         }
+        self.unanswered.remove(&request_id);
+        check_extranonce(&channel, out);
         out.event(ClientEvent::Opened {
             channel_id: channel.id,
             target: channel.target,
@@ -290,7 +303,8 @@ impl MiningClient {
 
     fn submit(&mut self, share: FoundShare, out: &mut Out) {
         let channel = self.channels.get_mut(&share.channel_id);
-        let Some(channel) = channel.filter(|channel| channel.is_valid(share.job_id)) else {
+        let channel = channel.filter(|channel| channel.is_valid(share.job_id));
+        let (Some(channel), Ok(extranonce)) = (channel, share.extranonce.clone().try_into()) else {
             return out.event(ClientEvent::Late(share));
         };
         let sequence_number = channel.next_sequence_number();
@@ -311,22 +325,35 @@ impl MiningClient {
                 ntime,
                 version,
             }));
-        } else if let Ok(extranonce) = share.extranonce.clone().try_into() {
-            let share = SubmitSharesExtendedOwned {
-                channel_id,
-                sequence_number,
-                job_id,
-                nonce,
-                ntime,
-                version,
-                extranonce,
-            };
-            out.send(MiningOwned::SubmitSharesExtended(share));
+        } else {
+            out.send(MiningOwned::SubmitSharesExtended(
+                SubmitSharesExtendedOwned {
+                    channel_id,
+                    sequence_number,
+                    job_id,
+                    nonce,
+                    ntime,
+                    version,
+                    extranonce,
+                },
+            ));
         }
         out.event(ClientEvent::Submitted {
             share,
             sequence_number,
         });
+    }
+}
+
+/// A channel on whose jobs no share could be submitted is worth nothing (SV2 5.3.12).
+fn check_extranonce(channel: &Channel, out: &mut Out) {
+    let len = channel.extranonce_len();
+    if len > MAX_EXTRANONCE {
+        out.close(format!(
+            "the server gives channel {} an extranonce of {len} bytes; no coinbase has more than \
+             {MAX_EXTRANONCE}",
+            channel.id
+        ));
     }
 }
 

@@ -108,7 +108,7 @@ impl Extensions {
 }
 
 /// Different extensions of one request that are looked at.
-const MAX_REQUESTED: usize = 256;
+const MAX_REQUESTED: usize = 32;
 
 /// A TLV field longer than its extension allows: its message is to be rejected (SV2 3.4.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

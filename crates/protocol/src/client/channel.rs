@@ -124,6 +124,11 @@ impl Channel {
         }
     }
 
+    /// Bytes of the whole extranonce.
+    pub(super) fn extranonce_len(&self) -> usize {
+        self.extranonce_prefix.len() + self.extranonce_size.map_or(0, usize::from)
+    }
+
     pub(super) fn is_standard(&self) -> bool {
         self.extranonce_size.is_none()
     }

@@ -364,6 +364,8 @@ fn answers_are_reported_whatever_they_say() {
         error_code: text("zzz-unknown"),
     }));
     assert!(matches!(&events[..], [ClientEvent::Rejected { code, .. }] if code == "zzz-unknown"));
+
+    let mut play = Play::new(0);
     let events = play.hear(MiningOwned::OpenMiningChannelError(
         OpenMiningChannelErrorOwned {
             request_id: 1,
@@ -384,6 +386,62 @@ fn answers_are_reported_whatever_they_say() {
     let events = play.hear(MiningOwned::OpenStandardMiningChannelSuccess(stranger));
     assert!(matches!(events[..], [ClientEvent::Ignored(_)]));
     assert!(!play.out.is_closing());
+}
+
+#[test]
+fn each_request_is_answered_once_and_with_its_own_kind_of_channel() {
+    let standard = |request_id, channel_id| {
+        MiningOwned::OpenStandardMiningChannelSuccess(OpenStandardMiningChannelSuccessOwned {
+            request_id,
+            channel_id,
+            target: target(10).to_le_bytes().into(),
+            extranonce_prefix: vec![2; 8].try_into().unwrap(),
+            group_channel_id: GROUP,
+        })
+    };
+    let mut play = Play::new(0);
+    assert!(matches!(
+        play.hear(standard(0, 2))[..],
+        [ClientEvent::Opened { .. }]
+    ));
+    // Again, never asked for, asked for otherwise.
+    for request_id in [0, 7, 1] {
+        let ignored = play.hear(standard(request_id, 9));
+        assert!(
+            matches!(ignored[..], [ClientEvent::Ignored(_)]),
+            "{request_id}"
+        );
+    }
+    let refusal = MiningOwned::OpenMiningChannelError(OpenMiningChannelErrorOwned {
+        request_id: 0,
+        error_code: text("late"),
+    });
+    assert!(matches!(play.hear(refusal)[..], [ClientEvent::Ignored(_)]));
+    assert!(!play.out.is_closing());
+}
+
+#[test]
+fn an_extranonce_no_coinbase_has_room_for_ends_the_connection() {
+    // DEV-20
+    let mut play = Play::new(0);
+    play.hear(MiningOwned::OpenExtendedMiningChannelSuccess(
+        OpenExtendedMiningChannelSuccessOwned {
+            request_id: 1,
+            channel_id: 3,
+            target: target(10).to_le_bytes().into(),
+            extranonce_size: 25,
+            extranonce_prefix: vec![3; 8].try_into().unwrap(),
+            group_channel_id: GROUP,
+        },
+    ));
+    assert!(play.out.take_close().unwrap().contains("33 bytes"));
+
+    let mut play = Play::opened();
+    play.hear(MiningOwned::SetExtranoncePrefix(SetExtranoncePrefixOwned {
+        channel_id: 3,
+        extranonce_prefix: vec![4; 28].try_into().unwrap(),
+    }));
+    assert!(play.out.take_close().unwrap().contains("33 bytes"));
 }
 
 #[test]
