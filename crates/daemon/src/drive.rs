@@ -279,7 +279,7 @@ fn receive<C: Core>(
         let Some(frame) = frames.next_frame()? else {
             break;
         };
-        bounds.received(now.instant);
+        bounds.received(now.instant, frame.header.len);
         core.received(now, frame, out);
     }
     Ok(())

@@ -8,6 +8,7 @@ use protocol::frame::{Frame, FrameError, FrameReader, HEADER_LEN, SEALED_HEADER_
 use protocol::keys::AuthorityPublicKey;
 use protocol::noise::ServerIdentity;
 use protocol::noise::{self, ACT1_LEN, ACT2_LEN, Encryptor, HandshakeError, Initiator, Transport};
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -159,6 +160,10 @@ where
     }
 }
 
+/// Bytes that the kernel takes for a peer that has no room for them. By default it takes megabytes
+/// of its own memory for every peer that does not read; here they are counted.
+const UNSENT: u32 = 64 * 1024;
+
 /// Prepares a TCP socket: without `TCP_NODELAY` a second small frame waits for an
 /// acknowledgement, tens of milliseconds.
 ///
@@ -166,6 +171,7 @@ where
 /// The socket is dead already.
 pub fn split(stream: TcpStream) -> io::Result<(OwnedReadHalf, OwnedWriteHalf)> {
     stream.set_nodelay(true)?;
+    SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT)?;
     Ok(stream.into_split())
 }
 

@@ -31,8 +31,9 @@ pub struct Limits {
     pub idle: Duration,
     /// Payload bytes a client's frame may announce.
     pub max_payload: usize,
-    /// Messages a second from one client, on average; a second's worth may come at once. While
-    /// there were more nothing is read. 0 for no limit.
+    /// Messages a second from one client, on average, of which a long one counts once for each
+    /// kilobyte; a second's worth may come at once. While there were more nothing is read. 0 for no
+    /// limit.
     pub max_messages_per_second: u32,
     /// Sealed bytes a client may leave unread.
     pub max_unread: usize,

@@ -48,9 +48,9 @@ impl Bounds {
         }
     }
 
-    /// A message arrived.
-    pub(super) fn received(&mut self, now: Instant) {
-        self.rate.take(now);
+    /// A message of so many bytes arrived.
+    pub(super) fn received(&mut self, now: Instant, len: usize) {
+        self.rate.take(now, len);
         if self.rate.closed_until(now).is_some() {
             self.reached.count(Limit::Messages);
         }
@@ -78,6 +78,9 @@ pub(super) struct Rate {
 
 /// How far ahead of time the peer may be.
 const BURST: Duration = Duration::from_secs(1);
+/// Bytes that cost about as much to decrypt as a short message costs in all. Otherwise a few long
+/// ones would keep a processor busy within the limit.
+const LONG: usize = 1024;
 
 impl Rate {
     pub(super) fn new(per_second: u32) -> Self {
@@ -93,10 +96,11 @@ impl Rate {
         (open > now).then_some(open)
     }
 
-    pub(super) fn take(&mut self, now: Instant) {
+    /// One message; a long one counts as several.
+    pub(super) fn take(&mut self, now: Instant, len: usize) {
         if !self.each.is_zero() {
             let spent = self.spent.map_or(now, |spent| spent.max(now));
-            self.spent = Some(spent + self.each);
+            self.spent = Some(spent + self.each * (1 + len / LONG) as u32);
         }
     }
 }
@@ -110,7 +114,7 @@ mod tests {
         let admitted = |_: &usize| {
             let open = rate.closed_until(now).is_none();
             if open {
-                rate.take(now);
+                rate.take(now, 24);
             }
             open
         };
@@ -137,8 +141,15 @@ mod tests {
         for tenths in 0..10_000 {
             let now = began + Duration::from_millis(100) * tenths;
             assert_eq!(rate.closed_until(now), None);
-            rate.take(now);
+            rate.take(now, 24);
         }
+    }
+
+    #[test]
+    fn a_long_message_counts_as_several() {
+        let (mut rate, began) = (Rate::new(10), Instant::now());
+        rate.take(began, 8 * LONG);
+        assert_eq!(through(&mut rate, began), 2);
     }
 
     #[test]
