@@ -12,10 +12,14 @@ pub const MAX_PAYLOAD: usize = (1 << 24) - 1;
 /// Bit 15 of `extension_type`: the payload starts with a channel id (SV2 3.2.1).
 const CHANNEL_BIT: u16 = 0x8000;
 
-/// Room a fresh buffer starts with: a burst of share submissions, or one job.
-const INITIAL_CAPACITY: usize = 4096;
-/// Room an empty buffer may keep.
-const MAX_IDLE_CAPACITY: usize = 4 * INITIAL_CAPACITY;
+/// Room for what most peers send at a time: a few shares, or one job.
+const QUIET_ROOM: usize = 2 * 1024;
+/// Room for a peer that filled it. More is read at a time then, and a core gets more to do in one
+/// step.
+const BUSY_ROOM: usize = 16 * 1024;
+/// Reads that would have fitted half of [`QUIET_ROOM`], one after the other, that make a peer a
+/// quiet one.
+const QUIET_READS: u8 = 16;
 
 /// The six bytes before every payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +91,10 @@ pub struct FrameReader {
     end: usize,
     /// The header of the frame whose payload is awaited; its bytes are consumed already.
     pending: Option<FrameHeader>,
+    /// What the buffer has when it is empty.
+    room: usize,
+    /// Small reads since the last larger one.
+    quiet_reads: u8,
 }
 
 impl FrameReader {
@@ -99,6 +107,8 @@ impl FrameReader {
             start: 0,
             end: 0,
             pending: None,
+            room: QUIET_ROOM,
+            quiet_reads: 0,
         }
     }
 
@@ -106,19 +116,19 @@ impl FrameReader {
     pub fn space(&mut self) -> &mut [u8] {
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
-            if self.buffer.len() > MAX_IDLE_CAPACITY {
+            if self.buffer.len() != self.room {
                 // One large frame must not keep its memory for the life of the connection.
-                self.buffer.truncate(INITIAL_CAPACITY);
+                self.buffer.resize(self.room, 0);
                 self.buffer.shrink_to_fit();
             }
         }
         // Memory at most doubles what has really arrived: announcing a length is not enough.
         let held = self.end - self.start;
-        let wanted = self.missing().clamp(1, held.max(INITIAL_CAPACITY));
+        let wanted = self.missing().clamp(1, held.max(self.room));
         if self.buffer.len() - self.end < wanted {
             self.buffer.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, held);
-            let needed = (held + wanted).max(INITIAL_CAPACITY);
+            let needed = (held + wanted).max(self.room);
             if self.buffer.len() < needed {
                 self.buffer.resize(needed, 0);
             }
@@ -133,6 +143,16 @@ impl FrameReader {
             self.end <= self.buffer.len(),
             "more filled than there was space"
         );
+        if self.end == self.buffer.len() {
+            (self.room, self.quiet_reads) = (BUSY_ROOM, 0);
+        } else if count > QUIET_ROOM / 2 {
+            self.quiet_reads = 0;
+        } else {
+            self.quiet_reads = self.quiet_reads.saturating_add(1);
+            if self.quiet_reads >= QUIET_READS {
+                self.room = QUIET_ROOM;
+            }
+        }
     }
 
     /// The next whole frame, or `None` until more bytes arrive.

@@ -122,7 +122,7 @@ fn an_announced_length_alone_takes_no_memory() {
     reader.filled(22);
     assert!(reader.next_frame().unwrap().is_none());
     reader.space();
-    assert!(reader.buffer.capacity() <= MAX_IDLE_CAPACITY);
+    assert!(reader.buffer.capacity() <= BUSY_ROOM);
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn memory_of_a_large_frame_is_given_back() {
     let mut reader = FrameReader::new(receiver, MAX_PAYLOAD);
     assert_eq!(read_in_pieces(&mut reader, &wire, &[1000]), frames);
     reader.space();
-    assert!(reader.buffer.capacity() <= MAX_IDLE_CAPACITY);
+    assert!(reader.buffer.capacity() <= BUSY_ROOM);
 }
 
 #[test]
@@ -179,4 +179,35 @@ proptest! {
             }
         }
     }
+}
+
+/// Reads so many bytes of small frames at once, and hands them all out.
+fn read_at_once(reader: &mut FrameReader, sender: &mut Encryptor, bytes: usize) {
+    let frame = (1, vec![0; 41]);
+    let wire = sealed(sender, &vec![frame; bytes / 79]);
+    read_in_pieces(reader, &wire, &[usize::MAX]);
+}
+
+#[test]
+fn who_fills_the_room_gets_more_until_it_is_quiet_again() {
+    let (mut sender, receiver) = testing::one_way();
+    let mut reader = FrameReader::new(receiver, 1000);
+    read_at_once(&mut reader, &mut sender, 79);
+    assert_eq!(reader.space().len(), QUIET_ROOM);
+    read_at_once(&mut reader, &mut sender, 3 * QUIET_ROOM);
+    assert_eq!(reader.space().len(), BUSY_ROOM);
+    for _ in 1..QUIET_READS {
+        read_at_once(&mut reader, &mut sender, 79);
+    }
+    read_at_once(&mut reader, &mut sender, QUIET_ROOM);
+    assert_eq!(
+        reader.space().len(),
+        BUSY_ROOM,
+        "one larger read in between"
+    );
+    for _ in 0..QUIET_READS {
+        read_at_once(&mut reader, &mut sender, 79);
+    }
+    assert_eq!(reader.space().len(), QUIET_ROOM);
+    assert!(reader.buffer.capacity() < BUSY_ROOM);
 }
