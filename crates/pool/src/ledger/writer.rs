@@ -26,6 +26,14 @@ pub(super) const RECENT: usize = 1000;
 /// Bytes of a commit above which the rest waits for the next one.
 const MAX_COMMIT: usize = 4 << 20;
 
+/// Records of a batch below which its connection is in no hurry: a busy one hands over all that has
+/// gathered while its last batch was on its way.
+const BUSY_BATCH: usize = 32;
+
+/// After a commit of batches so small others may come along before the next one, which costs as
+/// much as judging some twenty shares.
+const REST: Duration = Duration::from_millis(10);
+
 /// Bytes after which a segment ends.
 const MAX_SEGMENT: u64 = 16 << 20;
 
@@ -104,6 +112,8 @@ impl Writer {
                 );
                 break;
             }
+            let records: usize = batches.iter().map(|batch| batch.records.len()).sum();
+            let is_quiet = records < batches.len() * BUSY_BATCH;
             self.recorded(&mut batches);
             if is_over {
                 self.roll_up();
@@ -111,6 +121,9 @@ impl Writer {
             }
             if self.next_roll_up <= Instant::now() && !self.tally.is_empty() {
                 self.roll_up();
+            }
+            if is_quiet {
+                std::thread::sleep(REST);
             }
         }
         info!("ledger closed");
