@@ -3,7 +3,7 @@
 //! [`DeclarationServer`] hands out tokens, takes declarations to a verdict and solutions to a block.
 //! It calls no node: what it needs to know is an [`Event`], answered by an [`Input`]. A declaration
 //! is looked up in the mempool, completed by the client, proposed to the node, answered; see
-//! [`declaration`].
+//! `declaration`.
 
 mod allocation;
 mod coinbase;
