@@ -56,7 +56,9 @@ async fn a_declared_block_of_any_size_reaches_both_nodes_and_pays_the_pool() {
         assert!(job["upstream"].is_string(), "{job}");
         farm.meet().await;
     }
-    farm.upstreams[0].pool.wait_for_metric("sv2_clients_total 1");
+    farm.upstreams[0]
+        .pool
+        .wait_for_metric("sv2_clients_total 1");
 }
 
 #[tokio::test(flavor = "multi_thread")]

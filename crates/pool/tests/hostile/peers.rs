@@ -66,10 +66,14 @@ impl Kind {
         Self::Liar,
     ];
 
-    /// Whether the pool must end it. Who says nonsense that is well-formed is only slowed down, and
-    /// who leaves by itself cannot be closed.
+    /// Whether the pool must end it within a phase. Who says nonsense that is well-formed is only
+    /// slowed down, and who leaves by itself cannot be closed; how long it takes until the kernel
+    /// takes no more for who never reads is the kernel's business (`daemon::drive` tests the end).
     pub(super) fn is_closed(self) -> bool {
-        !matches!(self, Self::Truncated | Self::Unknown | Self::Liar)
+        !matches!(
+            self,
+            Self::Truncated | Self::Unknown | Self::Liar | Self::Deaf
+        )
     }
 
     /// Until the pool closes the connection, or it leaves by itself: `false`.
