@@ -1,5 +1,6 @@
 //! The listening end: limits, time-outs, handshake, SetupConnection.
 
+mod door;
 mod handshakes;
 mod limits;
 mod listen;
@@ -12,17 +13,17 @@ use std::time::Duration;
 use protocol::message;
 use protocol::noise::ServerIdentity;
 use protocol::setup::{Answer, Client, Offer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
-use tracing::{debug, info, warn};
+use tracing::{debug, info};
 
 use crate::shutdown::Shutdown;
 use crate::wire::{Connection, TcpConnection, WireError, split};
 
-use handshakes::{Handshake, Handshakes};
 use listen::Identity;
-use places::Places;
 
+pub(crate) use door::{Arrival, Door};
+pub(crate) use handshakes::Handshake;
 pub use limits::{Limit, Limits, Reached};
 pub use listen::Listen;
 pub use places::Slot;
@@ -41,11 +42,9 @@ pub struct Peer {
 
 /// A listening port.
 pub struct Server {
-    listener: TcpListener,
+    door: Door,
     identity: Identity,
     offer: Offer,
-    limits: Limits,
-    reached: Reached,
 }
 
 impl Server {
@@ -54,20 +53,10 @@ impl Server {
     /// # Errors
     /// The address is taken or not this machine's.
     pub async fn bind(listen: Listen, offer: Offer, limits: Limits) -> io::Result<Self> {
-        let address = listen.address;
-        let listener = TcpListener::bind(address).await.map_err(|error| {
-            io::Error::new(
-                error.kind(),
-                format!("cannot listen on {address}: {error}; free the address or change the configuration"),
-            )
-        })?;
-        info!(address = %listener.local_addr()?, "listening");
         Ok(Self {
-            listener,
+            door: Door::open(listen.address, limits).await?,
             identity: Identity::new(listen.authority, listen.cert_validity),
             offer,
-            limits,
-            reached: Reached::default(),
         })
     }
 
@@ -76,13 +65,13 @@ impl Server {
     /// # Errors
     /// The operating system does not know.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
+        self.door.local_addr()
     }
 
     /// How often clients reached a limit. The role registers it with its other metrics, and counts
     /// here what only it can see.
     pub fn reached(&self) -> &Reached {
-        &self.reached
+        self.door.reached()
     }
 
     /// Accepts clients until `shutdown`; each that sets up is served by `serve` in its own task.
@@ -93,37 +82,25 @@ impl Server {
     ) where
         F: Future<Output = ()> + Send + 'static,
     {
-        let mut places = Places::new(&self.limits);
-        let handshakes = Handshakes::new(self.limits.max_handshakes);
         loop {
-            let accepted = tokio::select! {
+            let arrival = tokio::select! {
                 biased;
                 () = shutdown.stop().cancelled() => return,
-                accepted = self.accept(&handshakes) => accepted,
+                arrival = self.door.next() => arrival,
             };
-            let (stream, address, handshake) = match accepted {
-                Ok(accepted) => accepted,
-                Err(error) => {
-                    // Out of file descriptors, usually: give connections a moment to end.
-                    warn!(%error, "cannot accept a connection");
-                    sleep(Duration::from_millis(100)).await;
-                    continue;
-                }
-            };
-            let slot = match places.take(address.ip()) {
-                Ok(slot) => slot,
-                Err(limit) => {
-                    self.turned_away(address, limit);
-                    continue;
-                }
-            };
+            let Arrival {
+                stream,
+                address,
+                slot,
+                handshake,
+            } = arrival;
             let identity = self.identity.current();
             let (offer, serve, stop) = (self.offer, serve.clone(), shutdown.stop().clone());
             let set_up = SetUp {
                 handshake,
                 since: Instant::now(),
-                limits: self.limits,
-                reached: self.reached.clone(),
+                limits: *self.door.limits(),
+                reached: self.door.reached().clone(),
             };
             shutdown.spawn(async move {
                 let set_up = tokio::select! {
@@ -143,31 +120,6 @@ impl Server {
                     Err(error) => debug!(peer = %address, %error, "connection not set up"),
                 }
             });
-        }
-    }
-
-    /// The next connection, once there is room for its handshake.
-    async fn accept(
-        &self,
-        handshakes: &Handshakes,
-    ) -> io::Result<(TcpStream, SocketAddr, Handshake)> {
-        let handshake = match handshakes.try_enter() {
-            Some(handshake) => handshake,
-            None => {
-                self.reached.count(Limit::Handshakes);
-                handshakes.enter().await
-            }
-        };
-        let (stream, address) = self.listener.accept().await?;
-        Ok((stream, address, handshake))
-    }
-
-    fn turned_away(&self, peer: SocketAddr, limit: Limit) {
-        self.reached.count(limit);
-        // Whoever dials a thousand times a second is not to fill the log as well.
-        let times = self.reached.times(limit);
-        if times.is_power_of_two() {
-            warn!(%peer, ?limit, times, "too many connections, closed at once");
         }
     }
 }

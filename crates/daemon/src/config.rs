@@ -4,6 +4,8 @@
 //! overrides win, and collects what is wrong. [`Reader::finish`] also names the keys nobody asked
 //! for, so a misspelt one is never silently ignored.
 
+mod entry;
+
 use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -12,6 +14,8 @@ use std::str::FromStr;
 
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
+
+pub use entry::Entry;
 
 /// Everything that is wrong with a configuration, one line each.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -11,11 +11,15 @@ use protocol::keys::AuthorityPublicKey;
 use protocol::message;
 use protocol::message::common::Protocol;
 use protocol::setup::{Accepted, Refused, Request};
+use serde::Serialize;
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
+use utoipa::ToSchema;
 
+use crate::clock;
 use crate::drive::Ended;
 use crate::wire::{Connection, TcpConnection, WireError, split};
 
@@ -23,7 +27,7 @@ use crate::wire::{Connection, TcpConnection, WireError, split};
 const STEP: Duration = Duration::from_secs(5);
 
 /// A session this long counts as a success: the next attempt starts with the shortest pause.
-const STABLE: Duration = Duration::from_secs(10);
+pub const STABLE: Duration = Duration::from_secs(10);
 
 /// A host, by name or address, and a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,6 +88,85 @@ pub struct Upstream {
     pub max_payload: usize,
 }
 
+/// How far the connection to a server has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// There is none; it is dialled again and again.
+    #[default]
+    Disconnected,
+    /// Connected, and not set up yet: Noise and SetupConnection.
+    Handshake,
+    /// Set up.
+    Open,
+}
+
+/// The connection to a server, for people to look at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// How far it has come.
+    pub stage: Stage,
+    /// Since when.
+    pub since: Instant,
+    /// Why it failed last; none before the first failure.
+    pub failure: Option<String>,
+}
+
+/// The same as roles tell it over HTTP.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub struct LinkView {
+    /// How far it has come.
+    pub stage: Stage,
+    /// Since when, in milliseconds since 1970.
+    pub since_ms: u64,
+    /// Why it failed last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+}
+
+/// And to whom.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct LinkTo {
+    /// What the server is, such as `pool`.
+    pub server: &'static str,
+    /// Where it is dialled.
+    pub address: String,
+    /// The connection.
+    #[serde(flatten)]
+    pub link: LinkView,
+}
+
+impl Link {
+    /// For HTTP.
+    pub fn view(&self) -> LinkView {
+        let passed = clock::now().instant.saturating_duration_since(self.since);
+        LinkView {
+            stage: self.stage,
+            since_ms: clock::unix_ms().saturating_sub(passed.as_millis() as u64),
+            failure: self.failure.clone(),
+        }
+    }
+
+    /// For HTTP, as the one to that server.
+    pub fn to(&self, server: &'static str, address: &HostPort) -> LinkTo {
+        LinkTo {
+            server,
+            address: address.to_string(),
+            link: self.view(),
+        }
+    }
+}
+
+impl Default for Link {
+    fn default() -> Self {
+        Self {
+            stage: Stage::Disconnected,
+            since: Instant::now(),
+            failure: None,
+        }
+    }
+}
+
 /// Why a server cannot be reached.
 #[derive(Debug, thiserror::Error)]
 pub enum DialError {
@@ -141,6 +224,14 @@ impl Upstream {
     /// # Errors
     /// Which step failed, and why.
     pub async fn connect(&self) -> Result<(TcpConnection, Accepted), DialError> {
+        self.connect_and(|| ()).await
+    }
+
+    /// Calls `connected` before the handshake.
+    async fn connect_and(
+        &self,
+        connected: impl FnOnce(),
+    ) -> Result<(TcpConnection, Accepted), DialError> {
         let address = || self.address.to_string();
         let wire = |source| DialError::Wire {
             address: address(),
@@ -158,6 +249,7 @@ impl Upstream {
             address: address(),
             source,
         })?;
+        connected();
         let (reader, writer) = split(stream).map_err(|error| wire(error.into()))?;
         let handshake = Connection::initiate(reader, writer, &self.authority, self.max_payload);
         let mut connection = timeout(STEP, handshake)
@@ -193,6 +285,7 @@ impl Upstream {
             stop,
             pauses: Box::new(backoff()),
             connected: None,
+            link: watch::Sender::default(),
         }
     }
 }
@@ -206,12 +299,23 @@ pub struct Sessions<'a> {
     pauses: Box<dyn Iterator<Item = Duration> + Send>,
     /// Since when the current session lasts.
     connected: Option<Instant>,
+    /// Only the newest matters to whoever looks.
+    link: watch::Sender<Link>,
 }
 
 impl Sessions<'_> {
+    /// Tells how far the connection has come.
+    pub fn shown_by(mut self, link: watch::Sender<Link>) -> Self {
+        self.link = link;
+        self
+    }
+
     /// Connects, however long it takes; `None` once the role stops.
     pub async fn next(&mut self) -> Option<(TcpConnection, Accepted)> {
         if let Some(since) = self.connected.take() {
+            if self.link.borrow().stage == Stage::Open {
+                at(&self.link, Stage::Disconnected);
+            }
             if since.elapsed() > STABLE {
                 self.pauses = Box::new(backoff());
             }
@@ -219,20 +323,24 @@ impl Sessions<'_> {
         }
         let mut attempts = 0u32;
         loop {
+            let link = &self.link;
+            let reached = || at(link, Stage::Handshake);
             let connected = tokio::select! {
                 biased;
                 () = self.stop.cancelled() => return None,
-                connected = self.upstream.connect() => connected,
+                connected = self.upstream.connect_and(reached) => connected,
             };
             match connected {
                 Ok(session) => {
                     info!(upstream = %self.upstream.address, "connected");
                     self.connected = Some(Instant::now());
+                    at(&self.link, Stage::Open);
                     return Some(session);
                 }
                 // A server that is not up yet is normal while a network comes up; any other
                 // failure is told at once, and both again when they last.
                 Err(error) => {
+                    self.failed(&error);
                     self.upstream.address.clone_from(&self.home);
                     let early = matches!(error, DialError::Connect { .. }) && attempts < 4;
                     attempts += 1;
@@ -247,6 +355,7 @@ impl Sessions<'_> {
 
     /// Tells why the session ended.
     pub fn ended(&self, reason: &Ended) {
+        self.failed(reason);
         if !self.stop.is_cancelled() {
             warn!(upstream = %self.upstream.address, %reason, "connection lost, reconnecting");
         }
@@ -267,6 +376,17 @@ impl Sessions<'_> {
         self.upstream.address = address;
     }
 
+    /// One attempt after the other without a connection is one time without a connection.
+    fn failed(&self, reason: &impl fmt::Display) {
+        self.link.send_modify(|link| {
+            if link.stage == Stage::Open {
+                link.since = Instant::now();
+            }
+            link.stage = Stage::Disconnected;
+            link.failure = Some(reason.to_string());
+        });
+    }
+
     async fn pause(&mut self) -> Option<()> {
         let pause = self.pauses.next().unwrap_or(STEP);
         tokio::select! {
@@ -277,11 +397,20 @@ impl Sessions<'_> {
     }
 }
 
+fn at(link: &watch::Sender<Link>, stage: Stage) {
+    link.send_modify(|link| (link.stage, link.since) = (stage, Instant::now()));
+}
+
 /// Endless, jittered pauses for reconnecting.
 pub fn backoff() -> impl Iterator<Item = Duration> {
+    backoff_up_to(STEP)
+}
+
+/// The same, but for the longest.
+pub fn backoff_up_to(longest: Duration) -> impl Iterator<Item = Duration> {
     ExponentialBuilder::default()
-        .with_min_delay(Duration::from_millis(20))
-        .with_max_delay(Duration::from_secs(5))
+        .with_min_delay(Duration::from_millis(20).min(longest))
+        .with_max_delay(longest)
         .with_jitter()
         .without_max_times()
         .build()

@@ -22,7 +22,7 @@ use crate::wire::Connection;
 pub(crate) use bounds::Bounds;
 
 /// How long a peer may take to read what it is told last.
-const FAREWELL: Duration = Duration::from_secs(2);
+pub(crate) const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
@@ -155,7 +155,11 @@ where
     W: AsyncWrite + Unpin,
     H: Host<C>,
 {
-    let ended = turn(&mut connection, core, host, stop).await;
+    // Told to stop, the loop is dropped where it waits; nothing is half-done there.
+    let ended = tokio::select! {
+        () = stop.cancelled() => Ended::Stopping,
+        ended = turn(&mut connection, core, host) => ended,
+    };
     connection.bounds.ended(&ended);
     if matches!(ended, Ended::ByUs(_) | Ended::Stopping) {
         // What the core said last, an error message perhaps, is to arrive.
@@ -171,12 +175,7 @@ where
 }
 
 /// The loop itself; returns why it ended.
-async fn turn<C, R, W, H>(
-    connection: &mut Connection<R, W>,
-    core: &mut C,
-    host: &mut H,
-    stop: &CancellationToken,
-) -> Ended
+async fn turn<C, R, W, H>(connection: &mut Connection<R, W>, core: &mut C, host: &mut H) -> Ended
 where
     C: Core,
     R: AsyncRead + Unpin,
@@ -207,7 +206,6 @@ where
         // Arms only receive; the work is done in the bodies, so nothing is lost half-done. None goes
         // first: neither a peer that floods nor a role that does keeps the others out.
         tokio::select! {
-            () = stop.cancelled() => return Ended::Stopping,
             written = writer.write(outgoing.pending()), if unread > 0 => match written {
                 Ok(0) => return Ended::ByPeer,
                 Ok(count) => {
@@ -287,13 +285,13 @@ fn receive<C: Core>(
 
 /// One timer that is registered anew only when the deadline really changes.
 #[derive(Default)]
-struct Timer {
+pub(crate) struct Timer {
     deadline: Option<Instant>,
     sleep: Option<std::pin::Pin<Box<tokio::time::Sleep>>>,
 }
 
 impl Timer {
-    fn set(&mut self, deadline: Option<Instant>) {
+    pub(crate) fn set(&mut self, deadline: Option<Instant>) {
         if self.deadline == deadline {
             return;
         }
@@ -305,7 +303,7 @@ impl Timer {
         }
     }
 
-    async fn passed(&mut self) {
+    pub(crate) async fn passed(&mut self) {
         match (&self.deadline, &mut self.sleep) {
             (Some(_), Some(sleep)) => {
                 sleep.as_mut().await;

@@ -50,6 +50,15 @@ impl Health {
         Self::NotReady(reason.into())
     }
 
+    /// Tells those who look at `shown`, if it is news to them.
+    pub fn publish(self, shown: &watch::Sender<Self>) {
+        shown.send_if_modified(|before| {
+            let is_news = *before != self;
+            *before = self;
+            is_news
+        });
+    }
+
     fn reason(self) -> Option<String> {
         match self {
             Self::Ready => None,
@@ -91,18 +100,43 @@ pub async fn serve(
     page: Page,
     shutdown: &Shutdown,
 ) -> anyhow::Result<SocketAddr> {
+    listen("monitoring_address", address, router(page, None), shutdown).await
+}
+
+/// The same for a role that is there for what it serves: with `site` in the place of the index at
+/// `/`, which stays at `/api/v1`, and of the answer to what has no route. `key` is where its
+/// configuration has the address.
+///
+/// # Errors
+/// The address cannot be listened on.
+pub async fn serve_site(
+    (key, address): (&str, SocketAddr),
+    page: Page,
+    site: axum::Router,
+    shutdown: &Shutdown,
+) -> anyhow::Result<SocketAddr> {
+    listen(key, address, router(page, Some(site)), shutdown).await
+}
+
+async fn listen(
+    key: &str,
+    address: SocketAddr,
+    router: axum::Router,
+    shutdown: &Shutdown,
+) -> anyhow::Result<SocketAddr> {
     let listener = TcpListener::bind(address).await.map_err(|error| {
-        anyhow::anyhow!("monitoring_address: cannot listen on {address}: {error}; free the address or change the key")
+        anyhow::anyhow!(
+            "{key}: cannot listen on {address}: {error}; free the address or change the key"
+        )
     })?;
     let address = listener.local_addr()?;
     info!(%address, "serving health and metrics");
-    let router = router(page);
     let accepting = connection::accept(listener, router, Limits::default(), shutdown.clone());
     shutdown.spawn(accepting);
     Ok(address)
 }
 
-fn router(page: Page) -> axum::Router {
+fn router(page: Page, site: Option<axum::Router>) -> axum::Router {
     let Page {
         role,
         health,
@@ -112,8 +146,11 @@ fn router(page: Page) -> axum::Router {
     } = page;
     let since = Instant::now();
     metrics.register_collector(Box::new(Uptime(since)));
-    let (router, document) = Routes::new()
-        .routes(routes!(document::index))
+    let index = match site {
+        Some(_) => Routes::new(),
+        None => Routes::new().routes(routes!(document::index)),
+    };
+    let (router, document) = index
         .routes(routes!(document::openapi))
         .routes(routes!(healthz))
         .routes(routes!(health_json))
@@ -126,16 +163,19 @@ fn router(page: Page) -> axum::Router {
             axum::routing::get(document::openapi),
         )
         .merge(routes.with_state(()))
-        .fallback(no_route)
         .split_for_parts();
-    router.with_state(Arc::new(Served {
+    let router = router.with_state(Arc::new(Served {
         role,
         since,
         health,
         metrics,
         status,
         document: Document::new(role, document),
-    }))
+    }));
+    match site {
+        Some(site) => router.merge(site),
+        None => router.fallback(no_route),
+    }
 }
 
 /// Whether the role does what it is there for.

@@ -4,10 +4,12 @@
 //!
 //! - [`wire`] and [`drive`]: an encrypted connection, and the loop that steps a
 //!   [`protocol::core::Core`] with it;
+//! - [`stream`]: the same for plain bytes, as Stratum V1 has them;
 //! - [`accept`] and [`dial`]: the two ends of a connection, with limits, time-outs and back-off;
 //! - [`role`], [`config`], [`telemetry`], [`http`], [`shutdown`]: what a program needs around it;
-//! - [`node`]: Bitcoin Core's JSON-RPC; [`payout`] and [`policy`]: whom blocks pay and
-//!   what is wanted of miners.
+//! - [`node`]: Bitcoin Core's JSON-RPC; [`payout`], [`job_secret`] and [`policy`]: whom
+//!   blocks pay, what job tokens are made with, and what is wanted of miners; [`number`] and
+//!   [`rate`]: what one task counts and any task reads.
 //!
 //! No rule of the protocol is decided here.
 
@@ -17,10 +19,14 @@ pub mod config;
 pub mod dial;
 pub mod drive;
 pub mod http;
+pub mod job_secret;
 pub mod node;
+pub mod number;
 pub mod payout;
 pub mod policy;
+pub mod rate;
 pub mod role;
 pub mod shutdown;
+pub mod stream;
 pub mod telemetry;
 pub mod wire;

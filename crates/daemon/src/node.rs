@@ -2,6 +2,8 @@
 //!
 //! Why `reqwest` with our own few types: `docs/adr/0003-node-rpc.md`.
 
+mod submission;
+
 use std::time::Duration;
 
 use axum::body::Bytes;
@@ -11,6 +13,11 @@ use serde_json::{Value, json};
 
 use crate::config::Reader;
 use crate::dial::HostPort;
+
+pub use submission::{Verdict, submit};
+
+/// Bitcoin Core's RPC_DESERIALIZATION_ERROR: what was meant as a block is none.
+pub const NOT_A_BLOCK: i64 = -22;
 
 /// How long the node may take to answer, unless [`NodeRpc::with_limit`] says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -228,6 +235,15 @@ impl NodeRpc {
     pub fn with_limit(&self, limit: Duration) -> Self {
         Self {
             limit,
+            ..self.clone()
+        }
+    }
+
+    /// The same node, asked by somebody else.
+    pub fn as_user(&self, user: impl Into<String>, password: impl Into<String>) -> Self {
+        Self {
+            user: user.into(),
+            password: password.into(),
             ..self.clone()
         }
     }

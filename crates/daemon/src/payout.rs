@@ -31,18 +31,22 @@ pub fn network(reader: &mut Reader) -> Network {
 
 /// Takes `coinbase_reward_script` out of `reader`; `None` when a problem was noted.
 pub fn reward_script(reader: &mut Reader, network: Network) -> Option<ScriptBuf> {
-    match reader.parsed(REWARD_SCRIPT)? {
-        Reward::Script(script) => Some(script),
-        Reward::Address(address) => match address.clone().require_network(network) {
-            Ok(address) => Some(address.script_pubkey()),
-            Err(_) => {
-                let address = address.assume_checked();
-                let what = format!("{address} is not an address of {network}; see the key network");
-                reader.problem(REWARD_SCRIPT, what);
-                None
-            }
-        },
-    }
+    let reward: Reward = reader.parsed(REWARD_SCRIPT)?;
+    reward
+        .on(network)
+        .map_err(|problem| reader.problem(REWARD_SCRIPT, problem))
+        .ok()
+}
+
+/// The one script of an output descriptor.
+///
+/// # Errors
+/// It is none, or pays an address of another network.
+pub fn script(descriptor: &str, network: Network) -> Result<ScriptBuf, String> {
+    let reward: Reward = descriptor
+        .parse()
+        .map_err(|error| format!("{descriptor:?}: {error}"))?;
+    reward.on(network)
 }
 
 /// An output descriptor with one script.
@@ -51,6 +55,23 @@ enum Reward {
     Address(Address<NetworkUnchecked>),
     /// `raw(…)`, or any other that has one script.
     Script(ScriptBuf),
+}
+
+impl Reward {
+    fn on(self, network: Network) -> Result<ScriptBuf, String> {
+        match self {
+            Self::Script(script) => Ok(script),
+            Self::Address(address) => match address.clone().require_network(network) {
+                Ok(address) => Ok(address.script_pubkey()),
+                Err(_) => {
+                    let address = address.assume_checked();
+                    Err(format!(
+                        "{address} is not an address of {network}; see the key network"
+                    ))
+                }
+            },
+        }
+    }
 }
 
 impl FromStr for Reward {

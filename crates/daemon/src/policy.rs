@@ -37,7 +37,8 @@ pub fn read(reader: &mut Reader, network: Network, limits: Limits) -> Policy {
     }
 }
 
-fn read_extensions(reader: &mut Reader) -> Extensions {
+/// Takes `supported_extensions` and `required_extensions` out of `reader`.
+pub fn read_extensions(reader: &mut Reader) -> Extensions {
     let defaults = Extensions::default();
     let extensions = Extensions {
         supported: reader.or("supported_extensions", defaults.supported),

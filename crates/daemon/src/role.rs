@@ -10,7 +10,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::config::{Problems, Reader};
 use crate::shutdown::Shutdown;
-use crate::telemetry::{self, LogFormat};
+use crate::telemetry::{self, LogFormat, Tap};
 
 /// The exit code for a configuration that cannot be used (sysexits' EX_USAGE).
 pub const EXIT_USAGE: u8 = 64;
@@ -35,6 +35,11 @@ pub trait Role {
 
     /// Where it serves its health; `None` for a role that may go without.
     fn monitoring_address(config: &Self::Config) -> Option<SocketAddr>;
+
+    /// Where a view of the role in the terminal gets the log, if there is to be one.
+    fn tap(_config: &Self::Config) -> Option<&Tap> {
+        None
+    }
 
     /// Runs until `shutdown` is cancelled; start-up failures are errors.
     fn run(
@@ -127,7 +132,7 @@ fn perform<R: Role>(line: Line<R>) -> anyhow::Result<ExitCode> {
         }
         None => {
             let config = read_config()?;
-            telemetry::init(line.log_format);
+            telemetry::init(line.log_format, R::tap(&config));
             run::<R>(config)?;
         }
     }

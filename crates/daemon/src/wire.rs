@@ -18,7 +18,7 @@ use crate::clock;
 use crate::drive::Bounds;
 
 /// How long a closing side waits for the other to read what was sent last.
-const LINGER: Duration = Duration::from_secs(1);
+pub(crate) const LINGER: Duration = Duration::from_secs(1);
 
 /// A connection over TCP.
 pub type TcpConnection = Connection<OwnedReadHalf, OwnedWriteHalf>;
@@ -118,15 +118,7 @@ where
     /// # Errors
     /// The connection is over.
     pub async fn receive(&mut self) -> Result<Frame<'_>, WireError> {
-        // Asked twice because a borrow returned from a loop would last for the whole loop.
-        while !self.frames.has_frame()? {
-            let count = self.reader.read(self.frames.space()).await?;
-            if count == 0 {
-                return Err(WireError::Closed);
-            }
-            self.frames.filled(count);
-        }
-        self.frames.next_frame()?.ok_or(WireError::Closed)
+        next_frame(&mut self.reader, &mut self.frames).await
     }
 
     /// Seals plaintext frames, as [`protocol::message::encode`] makes them, and writes them.
@@ -134,15 +126,20 @@ where
     /// # Errors
     /// The connection is over.
     pub async fn send(&mut self, frames: &[u8]) -> Result<(), WireError> {
-        self.outgoing.seal(frames);
-        while !self.outgoing.is_empty() {
-            let count = self.writer.write(self.outgoing.pending()).await?;
-            if count == 0 {
-                return Err(WireError::Closed);
-            }
-            self.outgoing.advance(count);
-        }
-        Ok(())
+        write_frames(&mut self.writer, &mut self.outgoing, frames).await
+    }
+
+    /// Both directions apart, for who only passes frames on and holds nobody to limits.
+    pub fn halves(self) -> (Receiver<R>, Sender<W>) {
+        let receiver = Receiver {
+            reader: self.reader,
+            frames: self.frames,
+        };
+        let sender = Sender {
+            writer: self.writer,
+            outgoing: self.outgoing,
+        };
+        (receiver, sender)
     }
 
     /// Ends the connection so that what was sent last arrives: half-closes, then waits a moment
@@ -160,6 +157,71 @@ where
     }
 }
 
+/// The direction in which frames come.
+#[derive(Debug)]
+pub struct Receiver<R> {
+    reader: R,
+    frames: FrameReader,
+}
+
+impl<R: AsyncRead + Unpin> Receiver<R> {
+    /// The next frame.
+    ///
+    /// # Errors
+    /// The connection is over.
+    pub async fn receive(&mut self) -> Result<Frame<'_>, WireError> {
+        next_frame(&mut self.reader, &mut self.frames).await
+    }
+}
+
+/// The direction in which frames go.
+#[derive(Debug)]
+pub struct Sender<W> {
+    writer: W,
+    outgoing: Outgoing,
+}
+
+impl<W: AsyncWrite + Unpin> Sender<W> {
+    /// Seals plaintext frames and writes them.
+    ///
+    /// # Errors
+    /// The connection is over.
+    pub async fn send(&mut self, frames: &[u8]) -> Result<(), WireError> {
+        write_frames(&mut self.writer, &mut self.outgoing, frames).await
+    }
+}
+
+async fn next_frame<'a>(
+    reader: &mut (impl AsyncRead + Unpin),
+    frames: &'a mut FrameReader,
+) -> Result<Frame<'a>, WireError> {
+    // Asked twice because a borrow returned from a loop would last for the whole loop.
+    while !frames.has_frame()? {
+        let count = reader.read(frames.space()).await?;
+        if count == 0 {
+            return Err(WireError::Closed);
+        }
+        frames.filled(count);
+    }
+    frames.next_frame()?.ok_or(WireError::Closed)
+}
+
+async fn write_frames(
+    writer: &mut (impl AsyncWrite + Unpin),
+    outgoing: &mut Outgoing,
+    frames: &[u8],
+) -> Result<(), WireError> {
+    outgoing.seal(frames);
+    while !outgoing.is_empty() {
+        let count = writer.write(outgoing.pending()).await?;
+        if count == 0 {
+            return Err(WireError::Closed);
+        }
+        outgoing.advance(count);
+    }
+    Ok(())
+}
+
 /// Bytes that the kernel takes for a peer that has no room for them. By default it takes megabytes
 /// of its own memory for every peer that does not read; here they are counted.
 const UNSENT: u32 = 64 * 1024;
@@ -170,9 +232,14 @@ const UNSENT: u32 = 64 * 1024;
 /// # Errors
 /// The socket is dead already.
 pub fn split(stream: TcpStream) -> io::Result<(OwnedReadHalf, OwnedWriteHalf)> {
-    stream.set_nodelay(true)?;
-    SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT)?;
+    prepare(&stream)?;
     Ok(stream.into_split())
+}
+
+/// What [`split`] does, without splitting.
+pub(crate) fn prepare(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    SockRef::from(stream).set_tcp_notsent_lowat(UNSENT)
 }
 
 async fn read_exact(

@@ -35,7 +35,7 @@ macro_rules! targets {
 
 impl Target {
     /// All there are.
-    pub const ALL: [Self; 16] = targets![
+    pub const ALL: [Self; 18] = targets![
         coinbase,
         custom_work_client,
         declaration_client,
@@ -49,9 +49,11 @@ impl Target {
         noise,
         provider_client,
         setup,
+        stratum_v1,
         template_server,
         text,
         token,
+        translator,
     ];
 
     /// The one called so.

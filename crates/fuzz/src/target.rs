@@ -13,6 +13,8 @@ pub(crate) mod node;
 pub(crate) mod noise;
 pub(crate) mod provider_client;
 pub(crate) mod setup;
+pub(crate) mod stratum_v1;
 pub(crate) mod template_server;
 pub(crate) mod text;
 pub(crate) mod token;
+pub(crate) mod translator;

@@ -16,7 +16,7 @@ mod jobs;
 mod links;
 mod miners;
 mod progress;
-mod ranking;
+mod selection;
 mod shares;
 mod source;
 
@@ -27,16 +27,17 @@ use protocol::core::Now;
 use protocol::custom_work::{CustomWorkInput, Seat};
 use protocol::declaration::client::PayoutScripts;
 use protocol::provider::{Constraints, ProviderInput};
+use protocol::ranking::{Ranking, State};
 use protocol::work::{Template, Work};
 
 use coinbase::Terms;
 use jobs::Jobs;
 use source::{Sources, Transactions};
 
-pub(crate) use action::{Action, Input, Report};
-pub(crate) use coinbase::{CoinbaseKit, LOCAL_EXTRANONCE, MAX_SIGNATURE, space};
-pub(crate) use job::{Ending, Found, Job, Stage, Tally};
-pub(crate) use ranking::{Ranking, State};
+pub use action::{Action, Input, Report};
+pub use coinbase::{CoinbaseKit, LOCAL_EXTRANONCE, MAX_SIGNATURE, OwnOutput, space};
+pub use job::{Ending, Found, Job, Stage, Tally};
+pub use selection::{MAX_BLOCK_WEIGHT, Pin, Selection, Selector};
 
 /// How long miners wait for an upstream after the start, before they get solo work.
 const START_GRACE: Duration = Duration::from_secs(2);
@@ -49,7 +50,7 @@ const HASH_RATE_NEWS: f32 = 0.2;
 
 /// What is declared, and to whom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Mode {
+pub enum Mode {
     /// Transactions are declared to the job declarator server (SV2 6.3.2).
     FullTemplate,
     /// Only the coinbase is shown, to the pool (SV2 6.3.1).
@@ -69,16 +70,17 @@ struct Upstream {
 
 /// The core.
 #[derive(Debug)]
-pub(crate) struct Declarator {
+pub struct Declarator {
     mode: Mode,
     kit: CoinbaseKit,
     started: Instant,
     upstreams: Vec<Upstream>,
     ranking: Ranking,
-    /// As the template provider says.
+    /// As the template provider says, and the miner wants.
     work: Option<Work>,
+    selector: Selector,
     sources: Sources,
-    /// The largest that were sent.
+    /// The largest that coinbases have needed.
     constraints: Option<Constraints>,
     jobs: Jobs,
     next_job: u64,
@@ -91,7 +93,13 @@ pub(crate) struct Declarator {
 
 impl Declarator {
     /// With `upstreams` of them, best first, none of them connected.
-    pub(crate) fn new(mode: Mode, kit: CoinbaseKit, upstreams: usize, now: Now) -> Self {
+    pub fn new(
+        mode: Mode,
+        kit: CoinbaseKit,
+        selection: Selection,
+        upstreams: usize,
+        now: Now,
+    ) -> Self {
         let count = if mode == Mode::Solo { 0 } else { upstreams };
         Self {
             mode,
@@ -100,6 +108,7 @@ impl Declarator {
             upstreams: (0..count).map(|_| Upstream::default()).collect(),
             ranking: Ranking::new(count),
             work: None,
+            selector: Selector::new(selection),
             sources: Sources::default(),
             constraints: None,
             jobs: Jobs::default(),
@@ -111,25 +120,39 @@ impl Declarator {
     }
 
     /// Something happened. What is to be done is added to `out`, in order.
-    pub(crate) fn step(&mut self, now: Now, input: Input, out: &mut Vec<Action>) {
+    pub fn step(&mut self, now: Now, input: Input, out: &mut Vec<Action>) {
         match input {
-            Input::Work(work) => self.new_work(work, out),
+            Input::Work(work) => self.selector.work(now, work, out),
             Input::Transactions {
                 session,
                 template_id,
                 transactions,
             } => {
-                let answer = Transactions::Held(transactions);
-                self.sources.answered((session, template_id), answer);
+                let key = (session, template_id);
+                let room = self.constraints.unwrap_or_default();
+                if !self.selector.transactions(key, &transactions, room, out) {
+                    self.sources.answered(key, Transactions::Held(transactions));
+                }
             }
             Input::NoTransactions {
                 session,
                 template_id,
                 code,
             } => {
-                let answer = Transactions::Kept(code);
-                self.sources.answered((session, template_id), answer);
+                let key = (session, template_id);
+                if !self.selector.no_transactions(key, out) {
+                    self.sources.answered(key, Transactions::Kept(code));
+                }
             }
+            Input::Fees {
+                session,
+                template_id,
+                fees,
+            } => {
+                let room = self.constraints.unwrap_or_default();
+                self.selector.fees((session, template_id), fees, room, out);
+            }
+            Input::Pins(seen) => return self.selector.seen(&seen),
             Input::Pool(upstream, event) => self.pool(now, upstream, event, out),
             Input::PoolLost {
                 upstream,
@@ -147,12 +170,13 @@ impl Declarator {
             Input::Block(solution) => return self.block(solution, out),
             Input::HashRate(rate) => self.hash_rate = rate,
         }
+        self.take_selected(out);
         self.refresh(now, out);
     }
 
     /// When [`wake`](Self::wake) wants to be called if nothing happens before. `now` is the time of
     /// the last step.
-    pub(crate) fn deadline(&self, now: Instant) -> Option<Instant> {
+    pub fn deadline(&self, now: Instant) -> Option<Instant> {
         let grace = Some(self.started + START_GRACE);
         let later = |due: &Instant| *due > now;
         let retries = self.jobs.iter().filter_map(|job| match job.stage {
@@ -161,34 +185,61 @@ impl Declarator {
         });
         retries
             .chain(self.ranking.deadline(now))
+            .chain(self.selector.deadline())
             .chain(grace)
             .filter(later)
             .min()
     }
 
     /// Time has passed; also to be called at the start.
-    pub(crate) fn wake(&mut self, now: Now, out: &mut Vec<Action>) {
+    pub fn wake(&mut self, now: Now, out: &mut Vec<Action>) {
+        self.selector.wake(now, out);
+        self.take_selected(out);
         self.refresh(now, out);
     }
 
     /// Whom the miners work for; `None` for solo work.
-    pub(crate) fn active(&self) -> Option<usize> {
+    pub fn active(&self) -> Option<usize> {
         self.ranking.active()
     }
 
     /// What an upstream is doing, and why it failed last.
-    pub(crate) fn state(&self, upstream: usize, now: Instant) -> (State, Option<&str>) {
+    pub fn state(&self, upstream: usize, now: Instant) -> (State, Option<&str>) {
         self.ranking.state(upstream, now)
     }
 
     /// What the miners have.
-    pub(crate) fn published(&self) -> Option<&Work> {
+    pub fn published(&self) -> Option<&Work> {
         self.published.as_ref()
     }
 
+    /// By our name.
+    pub fn job(&self, id: u64) -> Option<&Job> {
+        self.jobs.get(id)
+    }
+
     /// Oldest first.
-    pub(crate) fn jobs(&self) -> impl DoubleEndedIterator<Item = &Job> {
+    pub fn jobs(&self) -> impl DoubleEndedIterator<Item = &Job> {
         self.jobs.iter()
+    }
+
+    /// What was chosen among the transactions.
+    pub fn selector(&self) -> &Selector {
+        &self.selector
+    }
+
+    /// Goes on to what the selector has ready, if it is something else.
+    fn take_selected(&mut self, out: &mut Vec<Action>) {
+        let Some(work) = self.selector.ready() else {
+            return;
+        };
+        if !self
+            .work
+            .as_ref()
+            .is_some_and(|have| miners::is_same(have, &work))
+        {
+            self.new_work(work, out);
+        }
     }
 
     fn new_work(&mut self, work: Work, out: &mut Vec<Action>) {
@@ -256,7 +307,7 @@ impl Declarator {
     fn fits(&self, upstream: usize, work: &Work) -> bool {
         let payout = self.upstreams[upstream].payout.as_ref();
         payout.is_some_and(|payout| {
-            let needed = coinbase::constraints(payout);
+            let needed = self.kit.constraints(Some(payout));
             self.sources.has_room(&work.template, needed)
         })
     }
@@ -265,19 +316,22 @@ impl Declarator {
     /// time; later ones when somebody needs more room (TPC-04).
     fn constrain(&mut self, now: Now, out: &mut Vec<Action>) {
         let payouts = self.upstreams.iter().filter_map(|up| up.payout.as_ref());
-        let needed = payouts.map(|payout| coinbase::constraints(payout));
+        let needed = payouts.map(|payout| self.kit.constraints(Some(payout)));
         let needed: Vec<Constraints> = needed.collect();
         if needed.is_empty() && !self.is_settled(now) {
             return;
         }
-        let least = self.constraints.unwrap_or_else(|| self.kit.constraints());
+        let least = self
+            .constraints
+            .unwrap_or_else(|| self.kit.constraints(None));
         let most = needed.iter().fold(least, |most, needed| Constraints {
             size: most.size.max(needed.size),
             sigops: most.sigops.max(needed.sigops),
         });
         if self.constraints != Some(most) {
             self.constraints = Some(most);
-            out.push(Action::Provider(ProviderInput::Constrain(most)));
+            let asked = self.selector.selection().ask(most);
+            out.push(Action::Provider(ProviderInput::Constrain(asked)));
         }
     }
 
@@ -310,7 +364,8 @@ impl Declarator {
             return;
         };
         let (rate, told) = (self.hash_rate, self.told_hash_rate);
-        if (rate - told).abs() > told.max(rate) * HASH_RATE_NEWS {
+        // Without miners it stays as it was: pools take no channel that does nothing.
+        if rate > 0.0 && (rate - told).abs() > told.max(rate) * HASH_RATE_NEWS {
             self.told_hash_rate = rate;
             out.push(Action::Pool(active, CustomWorkInput::HashRate(rate)));
         }

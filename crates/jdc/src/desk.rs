@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bitcoin::Network;
 use daemon::clock;
 use daemon::http::Health;
 use protocol::core::Now;
@@ -20,11 +21,17 @@ use tracing::error;
 
 use crate::config::{Config, Pair};
 use crate::declarator::{Action, Declarator, Input, Mode};
+use crate::links::LinksSeen;
 use crate::metrics::Metrics;
-use crate::show::Shown;
+use crate::miner::Miner;
+use crate::node::Request;
+use crate::show::{self, Shown};
 
-/// What is shown to people is at most this old.
+/// What is shown to people is at most this old when something happens.
 const SHOW_EVERY: Duration = Duration::from_millis(100);
+/// And at most this old when nothing does: connections come and go, and miners' shares are counted,
+/// without a word to the desk.
+const SHOW_AGAIN: Duration = Duration::from_millis(500);
 
 /// From a connection to another server.
 #[derive(Debug)]
@@ -42,13 +49,25 @@ pub(crate) enum Message {
 /// From a miner's connection.
 #[derive(Debug)]
 pub(crate) enum FromMiner {
+    /// It is there.
+    Came {
+        /// The connection's place among all.
+        slot: u32,
+        /// What its task tells of it.
+        miner: Arc<Miner>,
+    },
+    /// It is gone.
+    Left {
+        /// The connection's place among all.
+        slot: u32,
+    },
     /// For the declarator.
     Input(Input),
     /// What all channels of a connection do together, in hashes a second.
     HashRate {
         /// The connection's place among all.
         slot: u32,
-        /// 0 when it is gone.
+        /// As far as it is believed.
         rate: f32,
     },
 }
@@ -57,6 +76,8 @@ pub(crate) enum FromMiner {
 pub(crate) struct Ends {
     pub(crate) work: watch::Sender<Option<Work>>,
     pub(crate) requests: mpsc::Sender<ProviderInput>,
+    /// To the miner's own node, if it has a say.
+    pub(crate) node: mpsc::Sender<Request>,
     pub(crate) hash_rate: watch::Sender<f32>,
     pub(crate) health: watch::Sender<Health>,
     pub(crate) shown: watch::Sender<Arc<Shown>>,
@@ -77,7 +98,10 @@ pub(crate) struct Desk {
     upstreams: Vec<Pair>,
     lines: Vec<Lines>,
     provider_up: bool,
-    hash_rates: BTreeMap<u32, f32>,
+    links: LinksSeen,
+    /// By their connections' places, with the hash rate each is believed to have.
+    miners: BTreeMap<u32, (Arc<Miner>, f32)>,
+    network: Network,
     /// When the declarator was stepped last.
     stepped: Instant,
     ends: Ends,
@@ -88,16 +112,24 @@ pub(crate) struct Desk {
 }
 
 impl Desk {
-    pub(crate) fn new(config: &Config, ends: Ends) -> Self {
+    pub(crate) fn new(config: &Config, links: LinksSeen, ends: Ends) -> Self {
         let count = config.upstreams.len();
         let now = clock::now();
         Self {
-            declarator: Declarator::new(config.mode, config.kit.clone(), count, now),
+            declarator: Declarator::new(
+                config.mode,
+                config.kit.clone(),
+                config.selection.clone(),
+                count,
+                now,
+            ),
             mode: config.mode,
             upstreams: config.upstreams.clone(),
             lines: (0..count).map(|_| Lines::default()).collect(),
             provider_up: false,
-            hash_rates: BTreeMap::new(),
+            links,
+            miners: BTreeMap::new(),
+            network: config.network,
             stepped: now.instant,
             ends,
             shown_at: None,
@@ -119,7 +151,7 @@ impl Desk {
                 () = stop.cancelled() => return,
                 Some(message) = messages.recv() => self.hear(message),
                 Some(message) = miners.recv() => self.hear_miner(message),
-                () = until(due) => self.wake(),
+                () = clock::until(due) => self.wake(),
             }
         }
     }
@@ -162,17 +194,27 @@ impl Desk {
     fn hear_miner(&mut self, message: FromMiner) {
         match message {
             FromMiner::Input(input) => self.step(input),
+            FromMiner::Came { slot, miner } => {
+                self.miners.insert(slot, (miner, 0.0));
+                self.show();
+            }
+            FromMiner::Left { slot } => {
+                self.miners.remove(&slot);
+                self.tell_hash_rate();
+            }
             FromMiner::HashRate { slot, rate } => {
-                if rate > 0.0 {
-                    self.hash_rates.insert(slot, rate);
-                } else {
-                    self.hash_rates.remove(&slot);
+                if let Some((_, believed)) = self.miners.get_mut(&slot) {
+                    *believed = rate;
                 }
-                let total = self.hash_rates.values().sum();
-                self.ends.hash_rate.send_replace(total);
-                self.step(Input::HashRate(total));
+                self.tell_hash_rate();
             }
         }
+    }
+
+    fn tell_hash_rate(&mut self) {
+        let total = self.miners.values().map(|(_, rate)| rate).sum();
+        self.ends.hash_rate.send_replace(total);
+        self.step(Input::HashRate(total));
     }
 
     fn step(&mut self, input: Input) {
@@ -193,6 +235,17 @@ impl Desk {
                         error!(reason = %full, "the template provider was not told something");
                     }
                 }
+                Action::Fees {
+                    session,
+                    template_id,
+                    txids,
+                } => self.ask_node(Request::Fees {
+                    session,
+                    template_id,
+                    txids,
+                }),
+                Action::Pin(txids) => self.ask_node(Request::Pin(txids)),
+                Action::Submit { hash, block } => self.ask_node(Request::Submit { hash, block }),
                 Action::Pool(upstream, input) => tell(&mut self.lines[upstream].pool, input),
                 Action::Jds(upstream, input) => tell(&mut self.lines[upstream].jds, input),
                 Action::Report(report) => self.report(report),
@@ -201,22 +254,34 @@ impl Desk {
         self.show();
     }
 
+    fn ask_node(&self, request: Request) {
+        if let Err(full) = self.ends.node.try_send(request) {
+            error!(reason = %full, "the node was not told something");
+        }
+    }
+
     /// Publishes readiness at once, and what people may look at now and then.
     fn show(&mut self) {
         let health = self.health();
-        self.ends.health.send_if_modified(|shown| {
-            let changed = *shown != health;
-            *shown = health;
-            changed
-        });
+        health.publish(&self.ends.health);
         let now = Instant::now();
         let next = self.shown_at.map_or(now, |at| at + SHOW_EVERY);
         if next > now {
             self.show_at = Some(next);
             return;
         }
-        (self.shown_at, self.show_at) = (Some(now), None);
-        let shown = Shown::of(&self.declarator, &self.upstreams, now);
+        (self.shown_at, self.show_at) = (Some(now), Some(now + SHOW_AGAIN));
+        self.measure_selection();
+        let shown = Shown::of(&show::Facts {
+            declarator: &self.declarator,
+            upstreams: &self.upstreams,
+            links: &self.links,
+            miners: &self.miners,
+            network: self.network,
+            now: clock::now(),
+            now_ms: clock::unix_ms(),
+        });
+        self.ends.metrics.show(&shown);
         self.ends.shown.send_replace(Arc::new(shown));
     }
 
@@ -241,12 +306,5 @@ fn tell<T>(line: &mut Option<mpsc::Sender<T>>, input: T) {
     if let Err(full) = open.try_send(input) {
         error!(reason = %full, "a connection does not keep up, it is made anew");
         *line = None;
-    }
-}
-
-async fn until(due: Option<Instant>) {
-    match due {
-        Some(due) => tokio::time::sleep_until(due.into()).await,
-        None => std::future::pending().await,
     }
 }

@@ -10,7 +10,9 @@ use daemon::accept::{Peer, Reached};
 use daemon::clock;
 use daemon::drive::{Host, drive};
 use daemon::wire::TcpConnection;
-use protocol::server::{Accepted, JobSource, MiningServer, Policy, ServerEvent, ServerInput};
+use protocol::server::{
+    Accepted, ChannelKind, JobSource, MiningServer, Policy, ServerEvent, ServerInput, Solution,
+};
 use protocol::work::Work;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
@@ -19,13 +21,16 @@ use tracing::{debug, error, info};
 
 use crate::declarator::{Found, Input, space};
 use crate::desk::FromMiner;
+use crate::found::{Blocks, Seat};
 use crate::metrics::{Metrics, Reason};
+use crate::miner::Miner;
 
 /// What every miner connection shares.
 pub(crate) struct Downstreams {
     pub(crate) policy: Arc<Policy>,
     pub(crate) work: watch::Receiver<Option<Work>>,
     pub(crate) desk: mpsc::Sender<FromMiner>,
+    pub(crate) blocks: Blocks,
     pub(crate) metrics: Metrics,
     pub(crate) reached: Reached,
     pub(crate) stop: CancellationToken,
@@ -48,6 +53,13 @@ impl Downstreams {
             device = client.device_id, flags = client.flags, "miner connected"
         );
         self.metrics.clients.inc();
+        let miner = Arc::new(Miner::new(address, client.clone()));
+        let came = FromMiner::Came {
+            slot: slot.number(),
+            miner: Arc::clone(&miner),
+        };
+        // The desk may be gone only when the role stops.
+        let _ = self.desk.send(came).await;
         let space = space(slot.number());
         let mut core = MiningServer::new(Arc::clone(&self.policy), client.flags, space, work);
         core.connected(clock::now());
@@ -56,16 +68,16 @@ impl Downstreams {
             peer: address,
             slot: slot.number(),
             work: seen,
-            hash_rates: BTreeMap::new(),
+            miner,
+            channels: BTreeMap::new(),
         };
         let ended = drive(connection, &mut core, &mut host, &self.stop).await;
         for _ in 0..core.channels() {
             self.metrics.channels.dec();
         }
         self.metrics.clients.dec();
-        let left = FromMiner::HashRate {
+        let left = FromMiner::Left {
             slot: slot.number(),
-            rate: 0.0,
         };
         // The desk may be gone only when the role stops.
         let _ = self.desk.send(left).await;
@@ -98,8 +110,9 @@ struct Session<'a> {
     slot: u32,
     /// Newest only: a slow connection skips what is outdated.
     work: watch::Receiver<Option<Work>>,
-    /// Of each channel, in hashes a second.
-    hash_rates: BTreeMap<u32, f32>,
+    miner: Arc<Miner>,
+    /// Kind and believed hash rate of each channel.
+    channels: BTreeMap<u32, (ChannelKind, f32)>,
 }
 
 impl Host<MiningServer> for Session<'_> {
@@ -115,20 +128,26 @@ impl Host<MiningServer> for Session<'_> {
             ServerEvent::Opened {
                 channel_id,
                 user_identity,
+                kind,
                 target,
                 ..
             } => {
                 metrics.channels.inc();
+                self.miner.opened(kind, &user_identity);
                 let difficulty = target.difficulty();
                 info!(%peer, channel = channel_id, user = user_identity, difficulty, "channel opened");
                 let rate = target.hashes() * self.role.policy.shares_per_minute / 60.0;
-                self.set_hash_rate(channel_id, Some(rate as f32));
+                self.channels.insert(channel_id, (kind, rate as f32));
+                self.tell_hash_rate();
             }
             ServerEvent::OpenRefused(code) => info!(%peer, code, "channel refused"),
             ServerEvent::Closed { channel_id } => {
                 metrics.channels.dec();
                 info!(%peer, channel = channel_id, "channel closed");
-                self.set_hash_rate(channel_id, None);
+                if let Some((kind, _)) = self.channels.remove(&channel_id) {
+                    self.miner.closed(kind);
+                }
+                self.tell_hash_rate();
             }
             ServerEvent::Retargeted {
                 channel_id,
@@ -137,7 +156,10 @@ impl Host<MiningServer> for Session<'_> {
             } => {
                 let difficulty = target.difficulty();
                 debug!(%peer, channel = channel_id, difficulty, hashrate, "target changed");
-                self.set_hash_rate(channel_id, Some(hashrate as f32));
+                if let Some((_, rate)) = self.channels.get_mut(&channel_id) {
+                    *rate = hashrate as f32;
+                }
+                self.tell_hash_rate();
             }
             ServerEvent::Accepted {
                 channel_id,
@@ -145,7 +167,6 @@ impl Host<MiningServer> for Session<'_> {
                 share,
                 ..
             } => {
-                metrics.accepted.inc();
                 let hash = BlockHash::from_byte_array(share.hash);
                 debug!(%peer, channel = channel_id, job = job_id, %hash, "share accepted");
                 self.accepted(&share);
@@ -157,6 +178,7 @@ impl Host<MiningServer> for Session<'_> {
                 ..
             } => {
                 metrics.rejected.get_or_create(&Reason::from(code)).inc();
+                self.miner.reject();
                 debug!(%peer, channel = channel_id, job = job_id, code, "share rejected");
             }
             ServerEvent::Block {
@@ -167,13 +189,13 @@ impl Host<MiningServer> for Session<'_> {
                 solution,
                 ..
             } => {
-                let hash = BlockHash::from_byte_array(solution.hash);
-                let height = solution.height;
-                info!(
-                    %peer, channel = channel_id, job = job_id, user = user_identity, worker = worker.as_deref(), %hash, height,
-                    "block found"
-                );
-                self.role.tell(FromMiner::Input(Input::Block(solution)));
+                let seat = Seat {
+                    channel_id,
+                    job_id,
+                    user_identity: &user_identity,
+                    worker: worker.as_deref(),
+                };
+                self.found(seat, solution);
             }
             ServerEvent::Limited(limit) => self.role.reached.count(limit.into()),
             ServerEvent::Ignored(what) => debug!(%peer, what, "message ignored"),
@@ -184,7 +206,21 @@ impl Host<MiningServer> for Session<'_> {
 }
 
 impl Session<'_> {
+    fn found(&self, seat: Seat<'_>, solution: Solution) {
+        let hash = BlockHash::from_byte_array(solution.hash);
+        info!(
+            peer = %self.peer, channel = seat.channel_id, job = seat.job_id,
+            user = seat.user_identity, worker = seat.worker, %hash, height = solution.height,
+            "block found"
+        );
+        self.miner.blocks.add(1);
+        self.role.blocks.found(&self.miner, seat, &solution);
+        self.role.tell(FromMiner::Input(Input::Block(solution)));
+    }
+
     fn accepted(&self, share: &Accepted) {
+        self.role.metrics.accepted.inc();
+        self.miner.accept(share.hashes);
         // All our templates are jobs of the declarator, which has named them.
         let JobSource::Template { id: job, .. } = share.source else {
             return;
@@ -202,13 +238,9 @@ impl Session<'_> {
         }));
     }
 
-    fn set_hash_rate(&mut self, channel_id: u32, rate: Option<f32>) {
-        match rate {
-            Some(rate) => self.hash_rates.insert(channel_id, rate),
-            None => self.hash_rates.remove(&channel_id),
-        };
+    fn tell_hash_rate(&self) {
         let slot = self.slot;
-        let rate = self.hash_rates.values().sum();
+        let rate = self.channels.values().map(|(_, rate)| rate).sum();
         self.role.tell(FromMiner::HashRate { slot, rate });
     }
 }

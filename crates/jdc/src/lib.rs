@@ -11,23 +11,29 @@
 //! ```
 
 mod config;
-mod declarator;
+pub mod declarator;
 mod desk;
 mod downstream;
+mod found;
 mod links;
 mod metrics;
+mod miner;
+mod node;
 mod outlet;
 mod provider;
 mod show;
+mod view;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use daemon::accept::Server;
 use daemon::config::Reader;
+use daemon::dial::Link;
 use daemon::http::{Health, Page};
-use daemon::role::{NoOptions, NoVerbs, Role};
+use daemon::role::{NoVerbs, Role};
 use daemon::shutdown::Shutdown;
+use daemon::telemetry::Tap;
 use prometheus_client::registry::Registry;
 use protocol::message::common::Protocol;
 use protocol::server;
@@ -35,10 +41,12 @@ use protocol::setup::{self, Offer};
 use tokio::sync::{mpsc, watch};
 use tracing::info;
 
-pub use config::Config;
+pub use config::{Config, Options};
 
 use desk::Desk;
 use downstream::Downstreams;
+use found::Blocks;
+use links::LinksSeen;
 use metrics::Metrics;
 
 /// The role's name.
@@ -56,6 +64,17 @@ const MAX_PENDING_SHARES: usize = 1 << 16;
 /// full, what is said is lost loudly.
 const MAX_PENDING_REQUESTS: usize = 256;
 
+/// What the node is to be told. When it is full, what is said is lost loudly; a template that waits
+/// for fees is mined without transactions then.
+const MAX_PENDING_CALLS: usize = 64;
+
+/// What miners are offered. Whoever selects its own work has no use for ours.
+const OFFER: Offer = Offer {
+    protocol: Protocol::MiningProtocol,
+    supported_flags: server::SUPPORTED_FLAGS & !setup::REQUIRES_WORK_SELECTION,
+    success_flags: |_| 0,
+};
+
 /// The role.
 #[derive(Debug, Clone, Copy)]
 pub struct Jdc;
@@ -64,19 +83,25 @@ impl Role for Jdc {
     const NAME: &'static str = NAME;
     const ABOUT: &'static str = "Stratum V2 job declarator client";
     const ENV_PREFIX: &'static str = "JDC";
-    type Options = NoOptions;
+    type Options = Options;
     type Verb = NoVerbs;
     type Config = Config;
 
-    fn configure(_options: &NoOptions, reader: &mut Reader) -> Option<Config> {
-        Config::read(reader)
+    fn configure(options: &Options, reader: &mut Reader) -> Option<Config> {
+        Config::read(options, reader)
     }
 
     fn monitoring_address(config: &Config) -> Option<SocketAddr> {
         Some(config.monitoring_address)
     }
 
+    fn tap(config: &Config) -> Option<&Tap> {
+        config.tap.as_ref()
+    }
+
     async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
+        // From the first line on.
+        let log = config.tap.as_ref().map(|tap| (tap.clone(), tap.lines()));
         let mut registry = Registry::default();
         let metrics = Metrics::register(&mut registry);
         let (health, health_seen) = watch::channel(Health::not_ready("starting"));
@@ -86,41 +111,49 @@ impl Role for Jdc {
         let (messages, messages_in) = mpsc::channel(MAX_PENDING_MESSAGES);
         let (from_miners, from_miners_in) = mpsc::channel(MAX_PENDING_SHARES);
         let (requests, requests_in) = mpsc::channel(MAX_PENDING_REQUESTS);
+        let (calls, calls_in) = mpsc::channel(MAX_PENDING_CALLS);
         let shown = watch::Sender::new(Arc::default());
+        let blocks = Blocks::default();
 
-        let server = Server::bind(
-            config.listen.clone(),
-            Offer {
-                protocol: Protocol::MiningProtocol,
-                // Whoever selects its own work has no use for ours.
-                supported_flags: server::SUPPORTED_FLAGS & !setup::REQUIRES_WORK_SELECTION,
-                success_flags: |_| 0,
-            },
-            config.limits,
-        )
-        .await?;
+        let server = Server::bind(config.listen.clone(), OFFER, config.limits).await?;
         server.reached().register(&mut registry);
         let page = Page {
             role: Self::NAME,
-            health: health_seen,
+            health: health_seen.clone(),
             metrics: registry,
             status: show::status(shown.subscribe(), metrics.clone()),
-            routes: show::routes(shown.subscribe()),
+            routes: show::routes(shown.subscribe()).merge(blocks.routes()),
         };
         daemon::http::serve(config.monitoring_address, page, &shutdown).await?;
 
+        if let Some(log) = log {
+            let sources = view::Sources::new(&shown, health_seen, &metrics);
+            view::spawn(sources, log, &shutdown)?;
+        }
+        let (link, provider_seen) = watch::channel(Link::default());
         shutdown.spawn(provider::run(
             config.provider.clone(),
             config.solo_plan(),
             (messages.clone(), requests_in),
+            link,
             shutdown.clone(),
         ));
-        links::spawn(&config.upstreams, &messages, &hash_rate_seen, &shutdown);
+        let links = LinksSeen {
+            provider_address: config.provider.address.to_string(),
+            provider: provider_seen,
+            upstreams: links::spawn(&config.upstreams, &messages, &hash_rate_seen, &shutdown),
+        };
+        if let Some(node) = config.node.clone() {
+            let (desk, metrics) = (messages.clone(), metrics.clone());
+            shutdown.spawn(node::run(node, calls_in, desk, metrics, shutdown.clone()));
+        }
         let desk = Desk::new(
             &config,
+            links,
             desk::Ends {
                 work,
                 requests,
+                node: calls,
                 hash_rate,
                 health,
                 shown,
@@ -132,6 +165,7 @@ impl Role for Jdc {
             policy: Arc::new(config.policy),
             work: work_seen.clone(),
             desk: from_miners,
+            blocks,
             metrics,
             reached: server.reached().clone(),
             stop: shutdown.stop().clone(),

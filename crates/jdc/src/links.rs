@@ -6,6 +6,7 @@
 mod jds;
 mod pool;
 
+use daemon::dial::Link;
 use daemon::shutdown::Shutdown;
 use tokio::sync::{mpsc, watch};
 
@@ -19,27 +20,47 @@ const MAX_PENDING: usize = 1024;
 /// A server's wish that we connect elsewhere: host and port.
 type Redirect = Option<(String, u16)>;
 
-/// Starts the tasks.
+/// How far the connections have come.
+#[derive(Debug, Clone)]
+pub(crate) struct LinksSeen {
+    /// Where the template provider is dialled.
+    pub(crate) provider_address: String,
+    /// To the template provider.
+    pub(crate) provider: watch::Receiver<Link>,
+    /// To each upstream's pool and job declarator server.
+    pub(crate) upstreams: Vec<(watch::Receiver<Link>, watch::Receiver<Link>)>,
+}
+
+/// Starts the tasks; returns how far each upstream's two connections have come.
 pub(crate) fn spawn(
     upstreams: &[Pair],
     desk: &mpsc::Sender<Message>,
     hash_rate: &watch::Receiver<f32>,
     shutdown: &Shutdown,
-) {
-    for (number, pair) in upstreams.iter().enumerate() {
-        shutdown.spawn(jds::run(
+) -> Vec<(watch::Receiver<Link>, watch::Receiver<Link>)> {
+    let upstreams = upstreams.iter().enumerate();
+    let seen = upstreams.map(|(number, pair)| {
+        // Only the newest matters to whoever looks.
+        let (jds_link, jds_seen) = watch::channel(Link::default());
+        let (pool_link, pool_seen) = watch::channel(Link::default());
+        let jds = jds::Link {
             number,
-            pair.clone(),
-            desk.clone(),
-            shutdown.stop().clone(),
-        ));
+            pair: pair.clone(),
+            desk: desk.clone(),
+            shown: jds_link,
+            stop: shutdown.stop().clone(),
+        };
+        shutdown.spawn(jds.run());
         let pool = pool::Link {
             number,
             pair: pair.clone(),
             desk: desk.clone(),
             hash_rate: hash_rate.clone(),
+            shown: pool_link,
             stop: shutdown.stop().clone(),
         };
         shutdown.spawn(pool.run());
-    }
+        (pool_seen, jds_seen)
+    });
+    seen.collect()
 }

@@ -1,6 +1,7 @@
 //! The way from a connection to the desk.
 
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
@@ -22,10 +23,11 @@ impl Outlet {
         }
     }
 
-    /// Ends the session if the desk takes no more: it must not miss an answer.
+    /// Ends the session if the desk takes no more: it must not miss an answer. The desk is gone
+    /// only when the role stops, and then the session has yet to say so.
     pub(crate) fn put(&self, message: Message) {
-        if let Err(full) = self.desk.try_send(message) {
-            error!(reason = %full, "the desk takes no more messages, the connection is made anew");
+        if let Err(TrySendError::Full(_)) = self.desk.try_send(message) {
+            error!("the desk takes no more messages, the connection is made anew");
             self.session.cancel();
         }
     }

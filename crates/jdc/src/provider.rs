@@ -1,11 +1,11 @@
 //! The task that talks to the template provider, for as long as the role lives.
 
-use daemon::dial::Upstream;
+use daemon::dial::{Link, Upstream};
 use daemon::drive::{Joined, drive};
 use daemon::shutdown::Shutdown;
 use protocol::coinbase::CoinbasePlan;
 use protocol::provider::{ProviderClient, ProviderEvent, ProviderInput};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info};
 
@@ -19,13 +19,14 @@ pub(crate) async fn run(
     upstream: Upstream,
     plan: CoinbasePlan,
     (desk, mut requests): (mpsc::Sender<Message>, mpsc::Receiver<ProviderInput>),
+    link: watch::Sender<Link>,
     shutdown: Shutdown,
 ) {
     let mut client = ProviderClient::new(plan);
     if !constrain(&mut client, &mut requests, shutdown.stop()).await {
         return;
     }
-    let mut sessions = upstream.sessions(shutdown.stop());
+    let mut sessions = upstream.sessions(shutdown.stop()).shown_by(link);
     while let Some((mut connection, _)) = sessions.next().await {
         if let Err(error) = connection.send(&client.connected()).await {
             debug!(%error, "the provider left at once");

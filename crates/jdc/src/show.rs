@@ -1,187 +1,148 @@
-//! What people can look at: the upstreams, and each job's way from its template to its shares.
+//! What people can look at: the upstreams, the miners, and each job's way from its template to its
+//! shares.
 
-use std::collections::VecDeque;
+mod job;
+mod miner;
+mod selection;
+mod upstream;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::Json;
 use axum::extract::{Query, State};
-use bitcoin::BlockHash;
 use bitcoin::hashes::Hash;
+use bitcoin::{BlockHash, Network};
+use daemon::dial::{LinkTo, LinkView};
 use daemon::http::{Part, Routes, Window, routes};
+use protocol::core::Now;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
-use utoipa::ToSchema;
 
 use crate::config::Pair;
-use crate::declarator::{self, Declarator, Job, Stage, Tally};
+use crate::declarator::Declarator;
+use crate::links::LinksSeen;
 use crate::metrics::Metrics;
+use crate::miner::Miner;
 
-/// A snapshot. The desk makes it, HTTP reads it.
-#[derive(Debug, Default)]
+#[cfg(test)]
+pub(crate) use job::{CustomJobShown, DeclarationShown, SharesShown};
+pub(crate) use job::{DeclaredJob, TemplateShown};
+pub(crate) use miner::MinerShown;
+pub(crate) use selection::Chosen;
+pub(crate) use upstream::{Provider, Upstream};
+
+/// A snapshot. The desk makes it, HTTP and the view in the terminal read it.
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Shown {
-    upstreams: Vec<Upstream>,
+    pub(crate) provider: Provider,
+    /// Best first.
+    pub(crate) upstreams: Vec<Upstream>,
     /// Newest first.
-    jobs: VecDeque<DeclaredJob>,
-    work: Option<Value>,
-    active: Option<String>,
+    pub(crate) jobs: Vec<DeclaredJob>,
+    /// What the miners have.
+    pub(crate) work: Option<WorkShown>,
+    /// The pool that is worked for; none for solo work.
+    pub(crate) active: Option<String>,
+    /// In the order of their connections' places.
+    pub(crate) miners: Vec<MinerShown>,
+    /// What is wanted of transactions, if there is anything to choose.
+    pub(crate) selection: Option<Chosen>,
 }
 
-/// A pool with its job declarator server.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-struct Upstream {
-    pool: String,
-    jds: String,
-    user_identity: String,
-    state: declarator::State,
-    /// Why it failed last.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    last_failure: Option<String>,
-}
-
-/// A job: template, declaration, custom job, shares, blocks.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-struct DeclaredJob {
+/// What the miners have.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct WorkShown {
     /// Our name for it.
-    job: u64,
-    /// The pool it is for; none for solo work.
-    upstream: Option<String>,
-    /// How far it has come: `solo`, `waiting`, `declaring`, `setting`, `set` or `over`.
-    state: &'static str,
-    /// Why it is over.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
-    /// Unix seconds.
-    created: u64,
-    template: TemplateShown,
-    declaration: DeclarationShown,
-    custom_job: CustomJobShown,
-    shares: SharesShown,
-    /// Hashes of blocks found on it, as RPC and explorers write them.
-    blocks: Vec<String>,
-}
-
-#[derive(Debug, Clone, Serialize, ToSchema)]
-struct TemplateShown {
-    /// The provider's id.
-    template_id: u64,
-    height: Option<u64>,
-    /// None while it is for a tip to come.
-    prev_hash: Option<String>,
-    /// Satoshis the coinbase pays out.
-    value: u64,
-    /// How many beside the coinbase, if they were asked for.
-    transactions: Option<usize>,
-}
-
-#[derive(Debug, Clone, Serialize, ToSchema)]
-struct DeclarationShown {
-    /// Microseconds from the template's arrival to DeclareMiningJob.
-    sent_us: Option<u128>,
-    /// And to the server's token.
-    accepted_us: Option<u128>,
-    /// Transactions that the server asked for.
-    provided: usize,
-}
-
-#[derive(Debug, Clone, Serialize, ToSchema)]
-struct CustomJobShown {
-    /// The pool's name for it.
-    job_id: Option<u32>,
-    /// Microseconds from the template's arrival to the pool's answer.
-    accepted_us: Option<u128>,
-}
-
-#[derive(Debug, Clone, Serialize, ToSchema)]
-struct SharesShown {
+    pub(crate) job: u64,
     #[serde(flatten)]
-    tally: Tally,
-    /// Found, and waiting for the pool to take the job.
-    waiting: usize,
+    pub(crate) template: TemplateShown,
+    /// When its template came, in milliseconds since 1970.
+    pub(crate) received_ms: u64,
+}
+
+/// What a snapshot is made of.
+pub(crate) struct Facts<'a> {
+    pub(crate) declarator: &'a Declarator,
+    pub(crate) upstreams: &'a [Pair],
+    pub(crate) links: &'a LinksSeen,
+    pub(crate) miners: &'a BTreeMap<u32, (Arc<Miner>, f32)>,
+    pub(crate) network: Network,
+    pub(crate) now: Now,
+    /// The same, in milliseconds since 1970.
+    pub(crate) now_ms: u64,
+}
+
+impl Facts<'_> {
+    fn unix_ms(&self, then: Instant) -> u64 {
+        let passed = self.now.instant.saturating_duration_since(then);
+        self.now_ms.saturating_sub(passed.as_millis() as u64)
+    }
 }
 
 impl Shown {
     /// What there is to see now.
-    pub(crate) fn of(declarator: &Declarator, upstreams: &[Pair], now: Instant) -> Self {
+    pub(crate) fn of(facts: &Facts<'_>) -> Self {
+        let declarator = facts.declarator;
         let pool = |upstream: usize| {
-            upstreams
-                .get(upstream)
-                .map(|pair| pair.pool.address.to_string())
+            let pair = facts.upstreams.get(upstream)?;
+            Some(pair.pool.address.to_string())
         };
-        let shown = upstreams.iter().enumerate().map(|(number, pair)| {
-            let (state, reason) = declarator.state(number, now);
-            Upstream {
-                pool: pair.pool.address.to_string(),
-                jds: pair.jds.address.to_string(),
-                user_identity: pair.user_identity.clone(),
-                state,
-                last_failure: reason.map(str::to_owned),
+        let work = declarator.published().map(|work| {
+            let job = declarator.jobs().find(|job| job.id == work.template.id);
+            WorkShown {
+                job: work.template.id,
+                template: match job {
+                    Some(job) => TemplateShown::of(job, facts.network),
+                    None => TemplateShown::of_work(work, facts.network),
+                },
+                received_ms: facts.unix_ms(job.map_or(facts.now, |job| job.created).instant),
             }
         });
-        let jobs = declarator.jobs().rev();
-        let work = declarator.published().map(|work| {
-            json!({
-                "job": work.template.id,
-                "height": work.template.height(),
-                "prev_hash": hash_text(work.prev_hash.prev_hash),
-                "value": work.template.coinbase_tx_value_remaining,
-            })
-        });
+        let upstreams = facts.upstreams.iter().zip(&facts.links.upstreams);
         Self {
-            upstreams: shown.collect(),
-            jobs: jobs
-                .map(|job| DeclaredJob::of(job, job.upstream().and_then(pool)))
+            provider: Provider {
+                address: facts.links.provider_address.clone(),
+                link: facts.links.provider.borrow().view(),
+            },
+            upstreams: upstreams
+                .enumerate()
+                .map(|(number, (pair, links))| Upstream::of(facts, number, pair, links))
+                .collect(),
+            jobs: declarator
+                .jobs()
+                .rev()
+                .map(|job| DeclaredJob::of(job, job.upstream().and_then(pool), facts))
                 .collect(),
             work,
             active: declarator.active().and_then(pool),
+            miners: facts
+                .miners
+                .iter()
+                .map(|(slot, (miner, rate))| MinerShown::of(*slot, miner, *rate))
+                .collect(),
+            selection: Chosen::of(declarator.selector()),
         }
     }
-}
 
-impl DeclaredJob {
-    fn of(job: &Job, upstream: Option<String>) -> Self {
-        let (state, reason) = match &job.stage {
-            Stage::Solo => ("solo", None),
-            Stage::Waiting(_) => ("waiting", None),
-            Stage::Declaring => ("declaring", None),
-            Stage::Setting => ("setting", None),
-            Stage::Set { .. } => ("set", None),
-            Stage::Over(ending) => ("over", Some(ending.to_string())),
+    /// Every connection to a server.
+    pub(crate) fn links(&self) -> impl Iterator<Item = LinkTo> {
+        let to = |server, address: &str, link: &LinkView| LinkTo {
+            server,
+            address: address.to_owned(),
+            link: link.clone(),
         };
-        let job_id = match job.stage {
-            Stage::Set { job_id, .. } => Some(job_id),
-            _ => None,
-        };
-        let micros = |after: Option<Duration>| after.map(|after| after.as_micros());
-        Self {
-            job: job.id,
-            upstream,
-            state,
-            reason,
-            created: job.created.unix,
-            template: TemplateShown {
-                template_id: job.source.id,
-                height: job.source.height(),
-                prev_hash: job.prev_hash.as_ref().map(|tip| hash_text(tip.prev_hash)),
-                value: job.source.coinbase_tx_value_remaining,
-                transactions: job.transactions,
-            },
-            declaration: DeclarationShown {
-                sent_us: micros(job.timeline.sent),
-                accepted_us: micros(job.timeline.declared),
-                provided: job.provided,
-            },
-            custom_job: CustomJobShown {
-                job_id,
-                accepted_us: micros(job.timeline.set),
-            },
-            shares: SharesShown {
-                tally: job.tally,
-                waiting: job.cache.len(),
-            },
-            blocks: job.blocks.iter().copied().map(hash_text).collect(),
-        }
+        let provider = &self.provider;
+        let first = to("template-provider", &provider.address, &provider.link);
+        let upstreams = self.upstreams.iter().flat_map(move |upstream| {
+            [
+                to("pool", &upstream.pool, &upstream.pool_link),
+                to("jds", &upstream.jds, &upstream.jds_link),
+            ]
+        });
+        std::iter::once(first).chain(upstreams)
     }
 }
 
@@ -199,6 +160,7 @@ pub(crate) fn status(
     Box::new(move || {
         let shown = Arc::clone(&seen.borrow());
         let body = json!({
+            "links": shown.links().collect::<Vec<_>>(),
             "upstream": shown.active,
             "upstreams": shown.upstreams,
             "clients": metrics.clients.get(),
@@ -206,6 +168,7 @@ pub(crate) fn status(
             "shares_accepted": metrics.accepted.get(),
             "blocks_found": metrics.blocks.get(),
             "work": shown.work,
+            "selection": shown.selection,
         });
         match body {
             Value::Object(map) => map,
@@ -219,6 +182,7 @@ pub(crate) fn routes(seen: Seen) -> Routes {
     Routes::new()
         .routes(routes!(declared_jobs))
         .routes(routes!(list_upstreams))
+        .routes(routes!(list_clients))
         .with_state(seen)
 }
 
@@ -246,4 +210,17 @@ async fn list_upstreams(
 ) -> Json<Part<Upstream>> {
     let shown = Arc::clone(&seen.borrow());
     Json(window.of(shown.upstreams.iter()).map(Upstream::clone))
+}
+
+/// Connected miners
+#[utoipa::path(
+    get, path = "/api/v1/clients", tag = "jdc", params(Window),
+    responses((status = OK, description = "All of them, in parts", body = Part<MinerShown>))
+)]
+async fn list_clients(
+    State(seen): State<Seen>,
+    Query(window): Query<Window>,
+) -> Json<Part<MinerShown>> {
+    let shown = Arc::clone(&seen.borrow());
+    Json(window.of(shown.miners.iter()).map(MinerShown::clone))
 }

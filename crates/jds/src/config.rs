@@ -4,17 +4,15 @@ use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use bitcoin::ScriptBuf;
+use bitcoin::{Network, ScriptBuf};
 use daemon::accept::{Limits, Listen};
 use daemon::config::Reader;
 use daemon::node::NodeRpc;
-use daemon::payout;
-use protocol::token::Secret;
+use daemon::{job_secret, payout};
 
 use crate::core::{MAX_PAYOUT_SCRIPT, Policy};
 
 const REWARD_SCRIPT: &str = "coinbase_reward_script";
-const SECRET: &str = "job_declaration.secret";
 
 /// A client costs a few blocks' worth of transactions at the most.
 const DEFAULT_MAX_CONNECTIONS: u32 = 256;
@@ -70,8 +68,9 @@ impl Config {
 }
 
 fn policy(reader: &mut Reader, limits: Limits) -> Option<Policy> {
-    let payout = payout(reader);
-    let secret = secret(reader);
+    let network = payout::network(reader);
+    let payout = payout(reader, network);
+    let secret = job_secret::required(reader);
     let seconds = |seconds| Duration::from_secs(seconds);
     let lifetime = reader.within(
         "job_declaration.token_lifetime_sec",
@@ -96,6 +95,7 @@ fn policy(reader: &mut Reader, limits: Limits) -> Option<Policy> {
     Some(Policy {
         secret: secret?,
         payout: payout?,
+        network,
         token_lifetime: seconds(lifetime),
         tokens_per_minute,
         max_declarations,
@@ -104,8 +104,7 @@ fn policy(reader: &mut Reader, limits: Limits) -> Option<Policy> {
     })
 }
 
-fn payout(reader: &mut Reader) -> Option<ScriptBuf> {
-    let network = payout::network(reader);
+fn payout(reader: &mut Reader, network: Network) -> Option<ScriptBuf> {
     let script = payout::reward_script(reader, network)?;
     if script.len() > MAX_PAYOUT_SCRIPT {
         let len = script.len();
@@ -115,21 +114,6 @@ fn payout(reader: &mut Reader) -> Option<ScriptBuf> {
         return None;
     }
     Some(script)
-}
-
-/// Never repeated in a problem.
-fn secret(reader: &mut Reader) -> Option<Secret> {
-    let is_there = reader.has(SECRET);
-    let text: String = reader.required(SECRET);
-    match text.parse() {
-        Ok(secret) => Some(secret),
-        Err(error) => {
-            if is_there {
-                reader.problem(SECRET, error);
-            }
-            None
-        }
-    }
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bitcoin::ScriptBuf;
+use bitcoin::{Network, ScriptBuf};
 use protocol::core::{Core, Now, Outbox};
 use protocol::frame::Frame;
 use protocol::message::declaration::AllocateMiningJobToken;
@@ -47,6 +47,8 @@ pub struct Policy {
     pub secret: Secret,
     /// Of the pool payout output (SV2 6.4.3).
     pub payout: ScriptBuf,
+    /// Whose addresses clients are known as, and whose subsidy blocks have.
+    pub network: Network,
     /// How long a token can be redeemed that was handed out before its job is known.
     pub token_lifetime: Duration,
     /// Tokens a client may have in a minute.

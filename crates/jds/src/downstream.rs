@@ -6,7 +6,7 @@ use std::sync::Arc;
 use daemon::accept::{Limit, Peer, Reached};
 use daemon::clock;
 use daemon::drive::{Host, drive};
-use daemon::node::NodeRpc;
+use daemon::node::{NodeRpc, Verdict, submit};
 use daemon::shutdown::Shutdown;
 use daemon::wire::TcpConnection;
 use protocol::setup::DECLARE_TX_DATA;
@@ -21,7 +21,6 @@ use crate::mempool::Mempool;
 use crate::metrics::Metrics;
 use crate::proposal::Proposals;
 use crate::record::{Declarations, block_hash};
-use crate::submission::{Verdict, submit};
 
 /// Answers on their way to a connection. When it is full, whoever has the next one waits.
 const MAX_ANSWERS: usize = 16;
@@ -162,7 +161,7 @@ impl Session {
         };
         let (jds, peer) = (Arc::clone(&self.jds), self.peer);
         let task = async move {
-            let verdict = submit(&jds.node, &block).await;
+            let verdict = submit(&jds.node, block.to_hex()).await;
             report(&hash, &verdict);
             jds.metrics.submitted(&verdict);
             jds.declarations.judged(peer, number, &hash, verdict);

@@ -24,7 +24,6 @@ pub mod mempool;
 mod metrics;
 mod proposal;
 mod record;
-mod submission;
 #[cfg(test)]
 mod testing;
 pub mod transaction;

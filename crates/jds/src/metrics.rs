@@ -1,5 +1,6 @@
 //! What the role counts.
 
+use daemon::node::Verdict;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -9,7 +10,6 @@ use protocol::token::Scope;
 use serde_json::{Map, Value, json};
 
 use crate::core::{Event, NodeView, Report};
-use crate::submission::Verdict;
 
 /// One name and its value.
 type Label = [(&'static str, &'static str); 1];

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use daemon::node::{NodeError, NodeRpc};
+use daemon::node::{NOT_A_BLOCK, NodeError, NodeRpc};
 use serde_json::json;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -19,8 +19,6 @@ const AT_ONCE_OF_ONE: usize = 1;
 
 /// How long a job may take to be judged, its turn included. Its client does not wait for ever.
 const PATIENCE: Duration = Duration::from_secs(8);
-/// Bitcoin Core's RPC_DESERIALIZATION_ERROR.
-pub(crate) const NOT_A_BLOCK: i64 = -22;
 
 /// Where proposals go. Cheap to clone.
 #[derive(Debug, Clone)]

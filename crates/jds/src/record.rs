@@ -10,12 +10,12 @@ use bitcoin::hashes::Hash;
 use bitcoin::hex::DisplayHex;
 use daemon::clock;
 use daemon::http::{Part, Routes, Window, routes};
+use daemon::node::Verdict;
 use serde::Serialize;
 use tokio::sync::watch;
 use utoipa::ToSchema;
 
 use crate::core::Report;
-use crate::submission::Verdict;
 
 /// Declarations kept.
 const KEPT: usize = 100;

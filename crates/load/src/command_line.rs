@@ -5,26 +5,49 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 
-use crate::pool::{Contender, Kind};
+use crate::contender::{Contender, Kind};
 
-/// Loads a pool with thousands of miners and measures what that costs it.
+/// Far more often than blocks are found, so that shares meet new tips.
+pub(crate) const TIP_INTERVAL: u64 = 5;
+
+/// Loads a pool or a translator with thousands of miners and measures what that costs it.
 #[derive(Debug, Parser)]
 pub(crate) struct CommandLine {
-    /// A `pool` program; may be repeated. The one beside this program if none is given.
-    #[arg(long, global = true)]
-    pool: Vec<PathBuf>,
-    /// The reference implementation's `pool_sv2`, measured in turns with ours.
+    /// A `pool` program, or a `translator`; may be repeated. The one beside this program if none is
+    /// given.
+    #[arg(long = "program", visible_alias = "pool", global = true)]
+    programs: Vec<PathBuf>,
+    /// The reference implementation's `pool_sv2` or `translator_sv2`, measured in turns with ours.
     #[arg(long, global = true)]
     reference: Option<PathBuf>,
     /// RUST_LOG of the reference: its default level writes two lines for each share.
     #[arg(long, global = true, default_value = "error")]
     reference_log: String,
-    /// Fresh starts of each pool; the report gives medians.
+    /// Fresh starts of each program; the report gives medians.
     #[arg(long, global = true, default_value_t = 3)]
     pub(crate) rounds: u32,
     /// Print JSON.
     #[arg(long, global = true)]
     pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) subject: Subject,
+}
+
+/// Of whom.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Subject {
+    #[command(flatten)]
+    Pool(Scenario),
+    /// The same of a translator, with Stratum V1 miners.
+    Translator(Translator),
+}
+
+/// A translator with Stratum V1 miners.
+#[derive(Debug, Args)]
+pub(crate) struct Translator {
+    /// A channel for each miner, in place of one for all.
+    #[arg(long)]
+    pub(crate) separate: bool,
     #[command(subcommand)]
     pub(crate) scenario: Scenario,
 }
@@ -32,7 +55,7 @@ pub(crate) struct CommandLine {
 /// What to measure.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Scenario {
-    /// As many shares as the pool takes.
+    /// As many shares as it takes.
     Shares(Shares),
     /// Shares of many miners at a steady rate.
     Paced(Paced),
@@ -44,7 +67,7 @@ pub(crate) enum Scenario {
     Memory(Memory),
 }
 
-/// As many shares as the pool takes.
+/// As many shares as it takes.
 #[derive(Debug, Args)]
 pub(crate) struct Shares {
     #[arg(long, default_value_t = 50)]
@@ -58,6 +81,9 @@ pub(crate) struct Shares {
     /// Standard instead of extended channels.
     #[arg(long)]
     pub(crate) standard: bool,
+    /// Seconds from one new tip to the next while shares are sent.
+    #[arg(long, default_value_t = TIP_INTERVAL)]
+    pub(crate) tip_interval: u64,
 }
 
 /// Shares of many miners at a steady rate.
@@ -71,6 +97,9 @@ pub(crate) struct Paced {
     /// Seconds to measure, after two seconds of warming up.
     #[arg(long, default_value_t = 20)]
     pub(crate) seconds: u64,
+    /// Seconds from one new tip to the next while shares are sent.
+    #[arg(long, default_value_t = TIP_INTERVAL)]
+    pub(crate) tip_interval: u64,
 }
 
 /// From a new tip to each miner.
@@ -118,10 +147,13 @@ pub(crate) struct Memory {
 impl CommandLine {
     /// Whom to measure, in the order of their columns.
     pub(crate) fn contenders(&self) -> anyhow::Result<Vec<Contender>> {
-        let mut ours = self.pool.clone();
+        let mut ours = self.programs.clone();
         if ours.is_empty() {
             let this = std::env::current_exe().context("this program has no path")?;
-            ours.push(this.with_file_name("pool"));
+            ours.push(this.with_file_name(match self.subject {
+                Subject::Pool(_) => "pool",
+                Subject::Translator(_) => "translator",
+            }));
         }
         let mut contenders = Vec::new();
         for program in ours {

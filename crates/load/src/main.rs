@@ -1,19 +1,26 @@
-//! Loads a pool with thousands of miners, and measures what that costs it.
+//! Loads a pool or a translator with thousands of miners, and measures what that costs it.
 //!
-//! The program starts the pool under test itself, plays its template provider and its miners, and
-//! reads the pool's CPU time and memory from the operating system. Several pools are measured in
-//! turns, round by round, so that the machine's moods meet all of them; every start is fresh.
+//! The program starts the one under test itself, plays what is above it (a pool's template provider,
+//! a translator's pool) and its miners, and reads its CPU time and memory from the operating system.
+//! Several are measured in turns, round by round, so that the machine's moods meet all of them;
+//! every start is fresh.
 //! `docs/performance.md` says what comes out.
 
 mod command_line;
+mod contender;
 mod miner;
 mod pool;
+mod process;
 mod provider;
 mod report;
 mod scenario;
 mod stamped;
+mod subject;
+mod sv1_miner;
 mod swarm;
 mod tally;
+mod translator;
+mod upstream;
 
 use clap::Parser;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -34,7 +41,7 @@ async fn main() -> anyhow::Result<()> {
     for round in 1..=line.rounds {
         for (index, contender) in contenders.iter().enumerate() {
             eprintln!("round {round} of {}: {}", line.rounds, contender.name());
-            let figures = scenario::run(&line.scenario, contender).await?;
+            let figures = scenario::run(&line.subject, contender).await?;
             report.add(index, figures);
         }
     }

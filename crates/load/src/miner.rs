@@ -1,6 +1,8 @@
 //! A miner that sends shares without searching for them: the target is so easy that every hash
 //! meets it, so any nonce will do as long as it is new.
 
+mod link;
+
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -12,6 +14,8 @@ use protocol::message::mining::{
 };
 use protocol::message::{self, AnyMessage, Mining, MiningOwned, Received, text};
 use protocol::target::Target;
+
+pub(crate) use link::PoolMiner;
 
 /// The two kinds of channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
-use crate::pool::Contender;
+use crate::contender::Contender;
 
 /// What one start of one pool gave, in order.
 #[derive(Debug, Default)]

@@ -10,60 +10,80 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
-use crate::command_line::Scenario;
-use crate::miner::Pace;
-use crate::pool::{Contender, Pool};
-use crate::provider::{Listener, Provider};
+use crate::command_line::{self, Scenario};
+use crate::contender::Contender;
+use crate::miner::{Channel, Pace};
+use crate::pool::Pool;
 use crate::report::Figures;
+use crate::subject::Subject;
 use crate::swarm::{Swarm, wait_until_ready};
+use crate::translator::Translator;
 
-/// New tips while shares are sent come at this interval.
-const TIP_INTERVAL: Duration = Duration::from_secs(5);
 /// Shares are sent for this long before anything is measured.
 const WARM_UP: Duration = Duration::from_secs(2);
 /// Miners that connect at the same time where connecting is not what is measured.
 const AT_ONCE: usize = 32;
-/// Until the pool has come up and found its template provider.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// A pool with its template provider.
-pub(crate) struct Bench<'a> {
-    pool: &'a Pool,
-    provider: Provider,
+/// One of whom something is measured.
+pub(crate) struct Bench<S> {
+    subject: S,
 }
 
 /// Starts the contender, measures, ends it.
-pub(crate) async fn run(scenario: &Scenario, contender: &Contender) -> anyhow::Result<Figures> {
-    let listener = Listener::bind().await?;
-    let pool = contender.start(&listener)?;
-    let figures = measure(scenario, &pool, listener).await;
-    let figures = figures.with_context(|| format!("its last words:\n{}", pool.last_words()))?;
-    pool.stop().await?;
-    Ok(figures)
-}
-
-async fn measure(scenario: &Scenario, pool: &Pool, listener: Listener) -> anyhow::Result<Figures> {
-    let provider = tokio::time::timeout(PATIENCE, listener.accept()).await;
-    let provider = provider.context("the pool does not connect to its template provider")??;
-    wait_until_ready(pool).await?;
-    let mut bench = Bench { pool, provider };
-    match scenario {
-        Scenario::Shares(options) => shares::measure(&mut bench, options).await,
-        Scenario::Paced(options) => paced::measure(&mut bench, options).await,
-        Scenario::Fanout(options) => fanout::measure(&mut bench, options).await,
-        Scenario::Connect(options) => connect::measure(&mut bench, options).await,
-        Scenario::Memory(options) => memory::measure(&mut bench, options).await,
+pub(crate) async fn run(
+    subject: &command_line::Subject,
+    contender: &Contender,
+) -> anyhow::Result<Figures> {
+    match subject {
+        command_line::Subject::Pool(scenario) => {
+            let subject = Pool::start(contender).await?;
+            Bench { subject }.run(scenario).await
+        }
+        command_line::Subject::Translator(options) => {
+            let subject = Translator::start(contender, !options.separate)?;
+            Bench { subject }.run(&options.scenario).await
+        }
     }
 }
 
-impl Bench<'_> {
-    /// Goes on for `length`, with new tips.
-    async fn pass(&mut self, length: Duration) -> anyhow::Result<()> {
+impl<S: Subject> Bench<S> {
+    async fn run(mut self, scenario: &Scenario) -> anyhow::Result<Figures> {
+        let figures = self.measure(scenario).await;
+        let last_words = || self.subject.process().last_words();
+        let figures = figures.with_context(|| format!("its last words:\n{}", last_words()))?;
+        self.subject.stop().await?;
+        Ok(figures)
+    }
+
+    async fn measure(&mut self, scenario: &Scenario) -> anyhow::Result<Figures> {
+        wait_until_ready(self.subject.player(Channel::Extended)).await?;
+        match scenario {
+            Scenario::Shares(options) => shares::measure(self, options).await,
+            Scenario::Paced(options) => paced::measure(self, options).await,
+            Scenario::Fanout(options) => fanout::measure(self, options).await,
+            Scenario::Connect(options) => connect::measure(self, options).await,
+            Scenario::Memory(options) => memory::measure(self, options).await,
+        }
+    }
+
+    fn swarm(&self, channel: Channel) -> Swarm<S::Player> {
+        Swarm::new(self.subject.player(channel))
+    }
+
+    fn cpu(&self) -> anyhow::Result<Duration> {
+        self.subject.process().cpu()
+    }
+
+    fn resident(&self) -> anyhow::Result<u64> {
+        self.subject.process().resident()
+    }
+
+    /// Goes on for `length`, with a new tip whenever `interval` has passed.
+    async fn pass(&mut self, length: Duration, interval: Duration) -> anyhow::Result<()> {
         let end = Instant::now() + length;
         while let Some(left) = end.checked_duration_since(Instant::now()) {
-            tokio::time::sleep(left.min(TIP_INTERVAL)).await;
-            if left >= TIP_INTERVAL {
-                self.provider.new_tip().await?;
+            tokio::time::sleep(left.min(interval)).await;
+            if left >= interval {
+                self.subject.new_tip().await?;
             }
         }
         Ok(())
@@ -72,23 +92,25 @@ impl Bench<'_> {
     /// Lets `swarm` send shares, and measures once it is warm.
     async fn submit(
         &mut self,
-        swarm: &Swarm,
+        swarm: &Swarm<S::Player>,
         pace: Pace,
         length: Duration,
+        tip_interval: u64,
     ) -> anyhow::Result<Figures> {
+        let interval = Duration::from_secs(tip_interval.max(1));
         let tally = &swarm.tally;
         swarm.set_pace(pace);
-        self.pass(WARM_UP).await?;
+        self.pass(WARM_UP, interval).await?;
         tally.time(true);
-        let (start, cpu, accepted) = (Instant::now(), self.pool.cpu()?, tally.accepted());
-        self.pass(length).await?;
-        let (wall, cpu) = (start.elapsed(), self.pool.cpu()? - cpu);
+        let (start, cpu, accepted) = (Instant::now(), self.cpu()?, tally.accepted());
+        self.pass(length, interval).await?;
+        let (wall, cpu) = (start.elapsed(), self.cpu()? - cpu);
         let accepted = (tally.accepted() - accepted) as f64;
         tally.time(false);
         swarm.set_pace(Pace::Silent);
         let mut figures = Figures::default();
-        figures.add("shares per pool CPU second", accepted / cpu.as_secs_f64());
-        figures.add("pool CPU per share, us", cpu.as_secs_f64() * 1e6 / accepted);
+        figures.add("shares per CPU second", accepted / cpu.as_secs_f64());
+        figures.add("CPU per share, us", cpu.as_secs_f64() * 1e6 / accepted);
         figures.add("shares per second", accepted / wall.as_secs_f64());
         let mut ages: Vec<f64> = tally
             .take_acknowledged()

@@ -9,6 +9,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::cmsg_space;
 use nix::sys::socket::sockopt::ReceiveTimestampns;
@@ -25,6 +26,13 @@ pub(crate) struct Stamp(Arc<AtomicU64>);
 impl Stamp {
     pub(crate) fn nanoseconds(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
+    }
+
+    /// How long ago that was.
+    pub(crate) fn age(&self) -> Duration {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = now.map_or(0, |now| now.as_nanos() as u64);
+        Duration::from_nanos(now.saturating_sub(self.nanoseconds()))
     }
 
     fn set(&self, at: TimeSpec) {
@@ -49,6 +57,18 @@ impl Stamped {
             stamp: stamp.clone(),
         };
         Ok((reader, stamp))
+    }
+
+    /// Waits until there is something to read, holding no buffer meanwhile.
+    pub(crate) async fn readable(&self) -> io::Result<()> {
+        let socket: &TcpStream = self.half.as_ref();
+        socket.readable().await
+    }
+
+    /// Reads what is there.
+    pub(crate) fn try_read(&self, into: &mut [u8]) -> io::Result<usize> {
+        let socket: &TcpStream = self.half.as_ref();
+        socket.try_io(Interest::READABLE, || self.receive(socket, into))
     }
 
     fn receive(&self, socket: &TcpStream, into: &mut [u8]) -> io::Result<usize> {

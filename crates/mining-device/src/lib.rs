@@ -1,20 +1,25 @@
-//! A miner on the CPU that speaks Stratum V2.
+//! A miner on the CPU that speaks Stratum V2 and Stratum V1.
 //!
 //! - [`kernel`]: double SHA-256 over the nonces of one header, as fast as the CPU allows;
 //! - [`work`]: the headers one assignment gives, one after the other;
 //! - [`hasher`]: threads that search them, at the pace asked for;
-//! - `session`: the connection to the pool, dialled again for ever.
+//! - `session`: the connection to a Stratum V2 pool, dialled again for ever; `miner`: one of those
+//!   to a Stratum V1 server;
+//! - `board`: what all connections have done, and whether the device is ready.
 //!
 //! ```text
-//!   pool ◀──▶ session (one task: protocol::client) ──assignment──▶ hasher threads
-//!                          ▲                                           │
-//!                          └───────────── mpsc: shares ────────────────┘
+//!   pool   ◀──▶ session (one task: protocol::client) ──assignment──▶ hasher threads
+//!   server ◀──▶ miner (a task each: sv1::client) ──────assignment──▶    │
+//!                          ▲                                            │
+//!                          └───────────── mpsc: shares ─────────────────┘
 //! ```
 
+mod board;
 mod config;
 pub mod hasher;
 pub mod kernel;
 mod metrics;
+mod miner;
 mod session;
 mod stats;
 pub mod work;
@@ -27,20 +32,23 @@ use anyhow::Context;
 use axum::Json;
 use axum::extract::{Query, State};
 use daemon::config::Reader;
+use daemon::dial::{HostPort, Link};
 use daemon::http::{Health, Page, Routes, routes};
 use daemon::role::{NoVerbs, Role};
 use daemon::shutdown::Shutdown;
 use prometheus_client::registry::Registry;
 use protocol::target::Target;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 use tokio::sync::{mpsc, watch};
 use tracing::info;
 use utoipa::{IntoParams, ToSchema};
 
-pub use config::{Config, Nominal, Options};
+use board::Board;
+pub use config::{Config, Nominal, Options, Pool, StratumV1, StratumV2};
 use hasher::{Hasher, Speed};
 use kernel::Search;
+use miner::Crew;
 use session::Session;
 use stats::Stats;
 
@@ -57,7 +65,7 @@ pub struct MiningDevice;
 
 impl Role for MiningDevice {
     const NAME: &'static str = "mining-device";
-    const ABOUT: &'static str = "Stratum V2 CPU miner";
+    const ABOUT: &'static str = "CPU miner for Stratum V2 and V1";
     const ENV_PREFIX: &'static str = "MINING_DEVICE";
     type Options = Options;
     type Verb = NoVerbs;
@@ -72,9 +80,11 @@ impl Role for MiningDevice {
     }
 
     async fn run(mut config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
-        if let Nominal::Measured { multiplier } = config.nominal {
+        if let Pool::V2(pool) = &mut config.pool
+            && let Nominal::Measured { multiplier } = pool.nominal
+        {
             let rate = measured_hashrate(&config.speed) * multiplier / config.channels as f64;
-            config.request.nominal_hash_rate = rate as f32;
+            pool.request.nominal_hash_rate = rate as f32;
             info!(rate, "declaring the measured hash rate for each channel");
         }
         let (found, shares) = mpsc::channel(MAX_FOUND);
@@ -83,6 +93,7 @@ impl Role for MiningDevice {
         let stats = Stats::new(speed.kernel.name(), speed.threads, Instant::now());
         let (stats, stats_seen) = watch::channel(stats);
         let (health, health_seen) = watch::channel(Health::not_ready("starting"));
+        let (link, link_seen) = watch::channel(Link::default());
         if let Some(address) = config.monitoring_address {
             let mut registry = Registry::default();
             metrics::register(&mut registry, stats_seen.clone());
@@ -90,31 +101,72 @@ impl Role for MiningDevice {
                 .routes(routes!(mine))
                 .with_state(Arc::clone(&hasher));
             let seen = stats_seen.clone();
+            let pool = match &config.pool {
+                Pool::V2(pool) => Some((pool.upstream.address.clone(), link_seen)),
+                // As many connections as there are miners; each tells its own in the log.
+                Pool::V1(_) => None,
+            };
             let page = Page {
                 role: Self::NAME,
                 health: health_seen,
                 metrics: registry,
-                status: Box::new(move || match serde_json::to_value(&*seen.borrow()) {
-                    Ok(Value::Object(map)) => map,
-                    _ => serde_json::Map::new(),
-                }),
+                status: status(seen, pool),
                 routes,
             };
             daemon::http::serve(address, page, &shutdown).await?;
         }
-        let session = Session {
-            upstream: config.upstream,
-            requests: vec![config.request; config.channels],
-            until_blocks: config.until_blocks,
-            until_shares: config.until_shares,
-            hasher,
+        let board = Arc::new(Board {
             stats,
             health,
-            shutdown,
-        };
-        session.run(shares).await;
+            good: watch::Sender::new(0),
+            until_blocks: config.until_blocks,
+            until_shares: config.until_shares,
+            stop: shutdown.stop().clone(),
+        });
+        let settling = Arc::clone(&board).keep_settled(Arc::clone(&hasher));
+        shutdown.spawn(settling);
+        match config.pool {
+            Pool::V2(pool) => {
+                let session = Session {
+                    upstream: pool.upstream,
+                    requests: vec![pool.request; config.channels],
+                    hasher: Arc::clone(&hasher),
+                    link,
+                    board: Arc::clone(&board),
+                };
+                session.run(shares).await;
+            }
+            Pool::V1(pool) => {
+                let crew = Crew {
+                    pool,
+                    size: config.channels as u32,
+                    hasher: Arc::clone(&hasher),
+                    board: Arc::clone(&board),
+                };
+                crew.run(shares, &shutdown).await;
+            }
+        }
+        board.settle(&hasher);
         report(&stats_seen.borrow(), config.report_file.as_deref())
     }
+}
+
+/// The role's part of `/api/v1/status`.
+fn status(
+    stats: watch::Receiver<Stats>,
+    pool: Option<(HostPort, watch::Receiver<Link>)>,
+) -> Box<dyn Fn() -> Map<String, Value> + Send + Sync> {
+    Box::new(move || {
+        let mut status = match serde_json::to_value(&*stats.borrow()) {
+            Ok(Value::Object(map)) => map,
+            _ => Map::new(),
+        };
+        if let Some((address, link)) = &pool {
+            let link = link.borrow().to("pool", address);
+            status.insert("links".to_owned(), json!([link]));
+        }
+        status
+    })
 }
 
 /// What this device can do with the limits it was given, from a few milliseconds of hashing.

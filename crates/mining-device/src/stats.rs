@@ -68,9 +68,26 @@ impl Stats {
         self.unanswered.clear();
     }
 
-    pub(crate) fn submitted(&mut self, sequence_number: u32, is_block: bool) {
+    /// A share was sent.
+    pub(crate) fn sent(&mut self, is_block: bool) {
         self.shares_submitted += 1;
         self.blocks_found += u64::from(is_block);
+    }
+
+    /// A share was accepted.
+    pub(crate) fn credited(&mut self, is_block: bool) {
+        self.shares_accepted += 1;
+        self.blocks_accepted += u64::from(is_block);
+    }
+
+    /// A share was rejected.
+    pub(crate) fn refused(&mut self, reason: String) {
+        *self.shares_rejected.entry(reason).or_default() += 1;
+    }
+
+    /// A share was sent with a number, by which it will be answered.
+    pub(crate) fn submitted(&mut self, sequence_number: u32, is_block: bool) {
+        self.sent(is_block);
         if self.unanswered.len() == MAX_UNANSWERED {
             self.unanswered.pop_front();
         }
@@ -90,7 +107,7 @@ impl Stats {
     }
 
     pub(crate) fn rejected(&mut self, sequence_number: u32, code: String) {
-        *self.shares_rejected.entry(code).or_default() += 1;
+        self.refused(code);
         self.unanswered
             .retain(|(number, _)| *number != sequence_number);
     }

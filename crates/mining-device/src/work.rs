@@ -9,12 +9,6 @@ use std::sync::Arc;
 use protocol::client::{Assignment, FoundShare, MerkleSource};
 use protocol::coinbase::{Header, merkle_root, sha256d};
 use protocol::core::Now;
-use protocol::server::VERSION_ROLLING_MASK;
-
-/// Versions one job can have: BIP-0323 leaves 24 bits.
-const VERSIONS: u64 = 1 << 24;
-/// The lowest of those bits.
-const LOWEST_ROLLING_BIT: u32 = 5;
 
 /// The headers of an assignment, in an order that never repeats one.
 #[derive(Debug, Clone)]
@@ -64,11 +58,7 @@ impl Headers {
             } => (space(*extranonce_size), *extranonce_size),
             MerkleSource::Root(_) => (1, 0),
         };
-        let versions = if assignment.version_rolling {
-            VERSIONS
-        } else {
-            1
-        };
+        let versions = 1 << assignment.version_mask.count_ones();
         let per_second = extranonces.saturating_mul(versions);
         if self.next == per_second {
             // Every combination was tried at this time.
@@ -80,7 +70,11 @@ impl Headers {
         }
         let index = self.next;
         self.next += 1;
-        let version = roll(assignment.version, index % versions);
+        let version = roll(
+            assignment.version,
+            assignment.version_mask,
+            index % versions,
+        );
         let extranonce = (index / versions).to_le_bytes();
         let mut rolled = vec![0; size];
         let len = size.min(extranonce.len());
@@ -130,6 +124,8 @@ impl Candidate {
             version: self.version,
             extranonce: self.extranonce.clone(),
             hash: sha256d(&header),
+            worker: None,
+            origin: 0,
         }
     }
 }
@@ -139,14 +135,19 @@ fn space(bytes: usize) -> u64 {
     1u64.checked_shl(8 * bytes as u32).unwrap_or(1 << 63)
 }
 
-/// Puts `index` into the free bits; what the server had there does not matter (SV2 5.3.15).
-fn roll(version: u32, index: u64) -> u32 {
-    if index == 0 {
-        return version;
+/// Changes the bits of `mask` that `index` has set, the lowest to the lowest: the first version is
+/// the job's own, and no two are the same.
+fn roll(version: u32, mask: u32, index: u64) -> u32 {
+    let (mut rolled, mut mask, mut index) = (version, mask, index);
+    while index != 0 && mask != 0 {
+        let lowest = mask & mask.wrapping_neg();
+        if index & 1 == 1 {
+            rolled ^= lowest;
+        }
+        mask ^= lowest;
+        index >>= 1;
     }
-    let mixed = (version & VERSION_ROLLING_MASK) >> LOWEST_ROLLING_BIT;
-    let bits = (mixed ^ index as u32) << LOWEST_ROLLING_BIT;
-    (version & !VERSION_ROLLING_MASK) | (bits & VERSION_ROLLING_MASK)
+    rolled
 }
 
 #[cfg(test)]
@@ -154,11 +155,12 @@ mod tests {
     use std::collections::HashSet;
     use std::time::{Duration, Instant};
 
+    use protocol::server::VERSION_ROLLING_MASK;
     use protocol::target::Target;
 
     use super::*;
 
-    fn assignment(version_rolling: bool, merkle: MerkleSource) -> (Headers, Now) {
+    fn assignment(version_mask: u32, merkle: MerkleSource) -> (Headers, Now) {
         let received = Now {
             instant: Instant::now(),
             unix: 5000,
@@ -170,7 +172,7 @@ mod tests {
             n_bits: 0x207f_ffff,
             min_ntime: 1000,
             version: 0x2000_0000,
-            version_rolling,
+            version_mask,
             merkle,
             target: Target::MAX,
             received,
@@ -188,7 +190,7 @@ mod tests {
     #[test]
     fn the_first_header_is_the_job_as_it_was_sent() {
         // DEV-11
-        let (mut headers, now) = assignment(true, MerkleSource::Root([7; 32]));
+        let (mut headers, now) = assignment(VERSION_ROLLING_MASK, MerkleSource::Root([7; 32]));
         let first = headers.next(now).unwrap();
         assert_eq!((first.version, first.ntime), (0x2000_0000, 1000));
         assert_eq!(first.header[36..68], [7; 32]);
@@ -199,20 +201,27 @@ mod tests {
     fn only_free_bits_of_the_version_change_and_none_repeats() {
         // DEV-15
         // A stride that is coprime to the number of versions visits each bit in all combinations.
-        let indices = (0..VERSIONS).step_by(997);
-        for version in [0x2000_0000u32, 0x3fff_ffff] {
-            let all: HashSet<u32> = indices.clone().map(|index| roll(version, index)).collect();
-            assert_eq!(all.len(), indices.clone().count());
-            let fixed = |rolled: &u32| (rolled ^ version) & !VERSION_ROLLING_MASK == 0;
-            assert!(all.iter().all(fixed));
+        for mask in [VERSION_ROLLING_MASK, 0x1fff_e000, 0x00c0_0000, 0xffff_ffff] {
+            let versions = 1u64 << mask.count_ones();
+            let indices = (0..versions.min(1 << 24)).step_by(997);
+            for version in [0x2000_0000u32, 0x3fff_ffff] {
+                let all: HashSet<u32> = indices
+                    .clone()
+                    .map(|index| roll(version, mask, index))
+                    .collect();
+                assert_eq!(all.len(), indices.clone().count());
+                assert!(all.iter().all(|rolled| (rolled ^ version) & !mask == 0));
+            }
+            let last = roll(0x2000_0000, mask, versions - 1);
+            assert_eq!(last, 0x2000_0000 ^ mask);
         }
-        assert_eq!(roll(0x2000_0000, VERSIONS - 1), 0x3fff_ffe0);
+        assert_eq!(roll(0x2000_0000, 0, 5), 0x2000_0000);
     }
 
     #[test]
     fn without_anything_to_roll_time_waits_for_the_clock() {
         // DEV-08, 12, 16
-        let (mut headers, now) = assignment(false, MerkleSource::Root([7; 32]));
+        let (mut headers, now) = assignment(0, MerkleSource::Root([7; 32]));
         assert!(headers.next(now).is_some());
         assert_eq!(headers.next(now), None);
         assert_eq!(headers.next(after(now, 0)), None);
@@ -231,7 +240,7 @@ mod tests {
                 path: vec![[9; 32]],
                 extranonce_size: size,
             };
-            let (mut headers, now) = assignment(false, merkle);
+            let (mut headers, now) = assignment(0, merkle);
             let mut roots = HashSet::new();
             for _ in 0..200 {
                 let candidate = headers.next(now).unwrap();
@@ -245,7 +254,7 @@ mod tests {
     #[test]
     fn a_share_s_hash_is_that_of_its_header() {
         // DEV-13
-        let (mut headers, now) = assignment(true, MerkleSource::Root([7; 32]));
+        let (mut headers, now) = assignment(VERSION_ROLLING_MASK, MerkleSource::Root([7; 32]));
         let candidate = headers.next(now).unwrap();
         let share = candidate.share(headers.assignment(), 77);
         let header = Header {

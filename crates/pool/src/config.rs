@@ -8,18 +8,17 @@ use daemon::accept::{Limits, Listen};
 use daemon::config::Reader;
 use daemon::dial::Upstream;
 use daemon::node::NodeRpc;
-use daemon::payout;
+use daemon::{job_secret, payout};
 use protocol::coinbase::CoinbasePlan;
 use protocol::message::common::Protocol;
 use protocol::server::{Acknowledge, Policy};
-use protocol::token::Secret;
 
 use crate::extranonce;
 use crate::ledger::Settings;
 
-/// After this time a share goes to the ledger, however few they are. The disk has a tenth of a
-/// second then to keep the acknowledgement within one.
-const ACK_DELAY: Duration = Duration::from_millis(900);
+/// After this time a share goes to the ledger, however few they are. The ledger gathers others for
+/// up to 50 ms, and the disk has a tenth of a second left to keep the acknowledgement within one.
+const ACK_DELAY: Duration = Duration::from_millis(850);
 
 /// What the pool is told.
 #[derive(Debug, Clone)]
@@ -59,7 +58,7 @@ impl Config {
         let policy = Policy {
             acknowledge: Acknowledge::Recorded,
             ack_delay: ACK_DELAY,
-            job_declaration: read_secret(reader),
+            job_declaration: job_secret::optional(reader),
             ..daemon::policy::read(reader, network, limits)
         };
         let upstream = read_upstream(reader);
@@ -96,23 +95,6 @@ fn read_plan(reader: &mut Reader, network: Network) -> Option<CoinbasePlan> {
         return None;
     }
     Some(plan)
-}
-
-/// What job tokens are made with, the same for the job declarator server; never repeated.
-fn read_secret(reader: &mut Reader) -> Option<Secret> {
-    const KEY: &str = "job_declaration.secret";
-    if !reader.has("job_declaration") {
-        return None;
-    }
-    let secret: String = reader.required(KEY);
-    // One that is missing is a problem already.
-    if secret.is_empty() {
-        return None;
-    }
-    secret
-        .parse()
-        .map_err(|error| reader.problem(KEY, error))
-        .ok()
 }
 
 fn read_upstream(reader: &mut Reader) -> Option<Upstream> {

@@ -71,6 +71,7 @@ impl Downstreams {
             work: seen,
             answer,
             answers,
+            awaited: 0,
         };
         let ended = drive(connection, &mut core, &mut host, &self.stop).await;
         let recording = host.end();

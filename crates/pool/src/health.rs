@@ -14,11 +14,7 @@ pub(crate) async fn join(
             Some(what) => Health::not_ready(what),
             None => provider.borrow_and_update().clone(),
         };
-        joined.send_if_modified(|before| {
-            let is_news = *before != now;
-            *before = now;
-            is_news
-        });
+        now.publish(&joined);
         let changed = tokio::select! {
             changed = provider.changed() => changed,
             changed = trouble.changed() => changed,

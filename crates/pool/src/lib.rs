@@ -101,6 +101,7 @@ impl Role for Pool {
         shutdown.spawn(health::join(provided_seen, ledger.trouble(), health));
         // Only the newest work matters: a slow reader skips what is outdated.
         let (work, work_seen) = watch::channel(None);
+        let seen = provider::Seen::default();
         let (solutions, solutions_in) = mpsc::channel(MAX_PENDING_BLOCKS);
         let (found, found_in) = mpsc::channel(MAX_PENDING_BLOCKS);
         let (tokens, tokens_in) = mpsc::channel(MAX_SHOWN_TOKENS);
@@ -111,7 +112,11 @@ impl Role for Pool {
             role: Self::NAME,
             health: health_seen,
             metrics: registry,
-            status: status::status(Arc::clone(&stats), ledger.clone(), work_seen.clone()),
+            status: status::status(
+                (Arc::clone(&stats), ledger.clone()),
+                work_seen.clone(),
+                (config.upstream.address.clone(), seen.clone()),
+            ),
             routes: Api::new(Arc::clone(&stats), &config.policy)
                 .routes()
                 .merge(event::routes(feed.clone()))
@@ -139,6 +144,7 @@ impl Role for Pool {
                 solutions: solutions_in,
                 health: provided,
                 feed: feed.clone(),
+                seen,
             },
             shutdown.clone(),
         ));

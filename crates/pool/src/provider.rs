@@ -1,8 +1,12 @@
 //! The task that talks to the template provider, for as long as the pool lives.
 
-use daemon::dial::Upstream;
+use std::sync::Arc;
+
+use daemon::clock;
+use daemon::dial::{Link, Upstream};
 use daemon::drive::{Joined, drive};
 use daemon::http::{Feed, Health};
+use daemon::number::Count;
 use daemon::shutdown::Shutdown;
 use protocol::coinbase::CoinbasePlan;
 use protocol::provider::{ProviderClient, ProviderEvent, ProviderInput};
@@ -18,6 +22,15 @@ pub(crate) struct Ends {
     pub(crate) solutions: mpsc::Receiver<ProviderInput>,
     pub(crate) health: watch::Sender<Health>,
     pub(crate) feed: Feed<PoolEvent>,
+    pub(crate) seen: Seen,
+}
+
+/// What people may look at.
+#[derive(Clone, Default)]
+pub(crate) struct Seen {
+    pub(crate) link: watch::Sender<Link>,
+    /// When the newest work came, in milliseconds since 1970.
+    pub(crate) received_ms: Arc<Count>,
 }
 
 /// Keeps a connection to the provider. Miners go on with what they have while it is away.
@@ -27,11 +40,13 @@ pub(crate) async fn run(upstream: Upstream, plan: CoinbasePlan, ends: Ends, shut
         mut solutions,
         health,
         feed,
+        seen,
     } = ends;
     let mut client = ProviderClient::new(plan);
     let away = || Health::not_ready(format!("no template provider at {}", upstream.address));
     health.send_replace(away());
-    let mut sessions = upstream.sessions(shutdown.stop());
+    let sessions = upstream.sessions(shutdown.stop());
+    let mut sessions = sessions.shown_by(seen.link.clone());
     while let Some((mut connection, _)) = sessions.next().await {
         if let Err(error) = connection.send(&client.connected()).await {
             debug!(%error, "the provider left at once");
@@ -39,7 +54,12 @@ pub(crate) async fn run(upstream: Upstream, plan: CoinbasePlan, ends: Ends, shut
         }
         let mut host = Joined {
             inputs: &mut solutions,
-            on_event: |event| on_event(event, (&work, &feed), &health),
+            on_event: |event| {
+                if matches!(event, ProviderEvent::Work(_)) {
+                    seen.received_ms.set(clock::unix_ms());
+                }
+                on_event(event, (&work, &feed), &health);
+            },
         };
         let ended = drive(connection, &mut client, &mut host, shutdown.stop()).await;
         health.send_replace(away());

@@ -31,12 +31,17 @@ pub(crate) struct Session<'a> {
     /// Where the fate of tokens shown on this connection is told.
     pub(crate) answer: mpsc::Sender<ServerInput>,
     pub(crate) answers: mpsc::Receiver<ServerInput>,
+    /// Answers that are to come. Who was asked nothing is not listened to with every share.
+    pub(crate) awaited: usize,
 }
 
 impl Host<MiningServer> for Session<'_> {
     async fn next(&mut self) -> Option<ServerInput> {
         tokio::select! {
-            answer = self.answers.recv() => answer,
+            answer = self.answers.recv(), if self.awaited > 0 => {
+                self.awaited -= 1;
+                answer
+            }
             number = self.recording.recorded() => Some(ServerInput::Recorded(number)),
             changed = self.work.changed() => {
                 changed.ok()?;
@@ -287,7 +292,8 @@ impl Session<'_> {
         }
     }
 
-    fn show(&self, id: [u8; 16], expires: u64) {
+    fn show(&mut self, id: [u8; 16], expires: u64) {
+        self.awaited += 1;
         let answer = self.answer.clone();
         let shown = Shown {
             id,

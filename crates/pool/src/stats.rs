@@ -6,8 +6,6 @@
 
 mod channel;
 mod client;
-mod number;
-mod rate;
 mod shares;
 
 use std::collections::BTreeMap;
@@ -21,7 +19,7 @@ use protocol::setup;
 
 pub(crate) use channel::{Channel, Opening, Terms};
 pub(crate) use client::{Client, Connection, Open};
-pub(crate) use rate::Rates;
+pub(crate) use daemon::rate::Rates;
 pub(crate) use shares::{REASONS, Shares, Sums};
 
 /// Everything that is known of miners. Those that left are in the sums only.

@@ -4,17 +4,19 @@ use std::sync::Arc;
 
 use bitcoin::BlockHash;
 use bitcoin::hashes::Hash;
+use daemon::dial::HostPort;
 use protocol::work::Work;
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 
 use crate::ledger::{Ledger, Verdict};
+use crate::provider::Seen;
 use crate::stats::Stats;
 
 pub(crate) fn status(
-    stats: Arc<Stats>,
-    ledger: Ledger,
+    (stats, ledger): (Arc<Stats>, Ledger),
     work: watch::Receiver<Option<Work>>,
+    (provider, seen): (HostPort, Seen),
 ) -> Box<dyn Fn() -> Map<String, Value> + Send + Sync> {
     Box::new(move || {
         let clients = stats.clients();
@@ -27,9 +29,12 @@ pub(crate) fn status(
                 "height": work.template.height(),
                 "prev_hash": BlockHash::from_byte_array(work.prev_hash.prev_hash).to_string(),
                 "value_remaining": work.template.coinbase_tx_value_remaining,
+                "received_ms": seen.received_ms.get(),
             })
         });
+        let link = seen.link.borrow().to("template-provider", &provider);
         let body = json!({
+            "links": [link],
             "clients": clients.len(),
             "channels": channels,
             "shares_accepted": totals.accepted,

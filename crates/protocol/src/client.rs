@@ -2,19 +2,26 @@
 //!
 //! [`MiningClient`] opens channels and follows the server's messages; its events say what each
 //! channel is to mine. The shares found come back as inputs. It does no hashing itself.
+//!
+//! A device asks for all its channels at once. A proxy is connected for longer than any of its
+//! miners: it is [lasting](MiningClient::lasting), opens and closes channels as they come and go, and
+//! says what they do together.
 
 mod channel;
+mod negotiation;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use stratum_core::mining_sv2::{
     CloseChannelOwned, OpenExtendedMiningChannelOwned, OpenStandardMiningChannelOwned,
-    SubmitSharesExtendedOwned, SubmitSharesStandard,
+    SubmitSharesExtendedOwned, SubmitSharesStandard, UpdateChannelOwned,
 };
 
 use crate::core::{Core, Now, Outbox};
 use crate::error_code::ErrorCode;
+use crate::extension::{self, Extensions, Granted};
 use crate::frame::Frame;
 use crate::message::{self, AnyMessage, CommonMessages, Mining, MiningOwned, Received, text};
 use crate::server::MAX_EXTRANONCE;
@@ -53,11 +60,31 @@ pub struct FoundShare {
     pub extranonce: Vec<u8>,
     /// The block hash, in header order; not sent, the server computes it anew.
     pub hash: [u8; 32],
+    /// Who found it, for servers that tell workers apart (extension 0x0002).
+    pub worker: Option<Arc<str>>,
+    /// Whose it is in the caller's own terms; not sent.
+    pub origin: u64,
 }
 
 /// What the role tells the client.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum ClientInput {
+    /// Ask for one more channel. Requests are numbered in the order in which they are given.
+    Open(ChannelRequest),
+    /// Say what the miners of a channel do now, and the easiest target they take (SV2 5.3.7).
+    Update {
+        /// The channel.
+        channel_id: u32,
+        /// Hashes a second.
+        nominal_hash_rate: f32,
+        /// What no later target may exceed.
+        max_target: Target,
+    },
+    /// Nobody mines on a channel any more (SV2 5.3.9).
+    Close {
+        /// The channel.
+        channel_id: u32,
+    },
     /// Submit a share, unless its job has ended.
     Share(FoundShare),
     /// Close every channel and the connection (SV2 5.3.9).
@@ -69,14 +96,18 @@ pub enum ClientInput {
 pub enum ClientEvent {
     /// A channel is open; its first assignment follows.
     Opened {
+        /// Which request.
+        request: usize,
         /// The server's id of it.
         channel_id: u32,
         /// Its first target.
         target: Target,
+        /// Bytes of the extranonce that are free to choose.
+        extranonce_size: usize,
     },
     /// The server does not open a channel.
     OpenRefused {
-        /// Which request, in the order given to [`MiningClient::new`].
+        /// Which request.
         request: usize,
         /// The server's reason.
         code: String,
@@ -87,6 +118,13 @@ pub enum ClientEvent {
     Rest {
         /// The channel.
         channel_id: u32,
+    },
+    /// The server closed a channel.
+    Closed {
+        /// The channel.
+        channel_id: u32,
+        /// The server's reason.
+        reason: String,
     },
     /// A share was sent.
     Submitted {
@@ -131,21 +169,42 @@ type Out = Outbox<ClientEvent>;
 /// The channels of one client.
 #[derive(Debug)]
 pub struct MiningClient {
-    requests: Vec<ChannelRequest>,
     server_flags: u32,
     channels: BTreeMap<u32, Channel>,
-    /// Requests without an answer, by their place.
-    unanswered: BTreeSet<u32>,
+    /// Requests without an answer, by their number.
+    unanswered: BTreeMap<u32, ChannelRequest>,
+    next_request: u32,
+    is_lasting: bool,
+    extensions: Extensions,
+    granted: Granted,
+    /// Until when an answer to RequestExtensions is waited for, and nothing else is asked.
+    negotiating: Option<Instant>,
 }
 
 impl MiningClient {
     /// For a connection whose server answered SetupConnection with `server_flags`.
     pub fn new(requests: Vec<ChannelRequest>, server_flags: u32) -> Self {
         Self {
-            unanswered: (0u32..).take(requests.len()).collect(),
-            requests,
             server_flags,
             channels: BTreeMap::new(),
+            next_request: requests.len() as u32,
+            unanswered: (0u32..).zip(requests).collect(),
+            is_lasting: false,
+            extensions: Extensions {
+                supported: Vec::new(),
+                required: Vec::new(),
+            },
+            granted: Granted::default(),
+            negotiating: None,
+        }
+    }
+
+    /// For a connection that is worth keeping without a channel, whose client wants `extensions`.
+    pub fn lasting(server_flags: u32, extensions: Extensions) -> Self {
+        Self {
+            is_lasting: true,
+            extensions,
+            ..Self::new(Vec::new(), server_flags)
         }
     }
 
@@ -155,32 +214,51 @@ impl MiningClient {
     /// The server serves no standard channels and one was asked for.
     pub fn connected(&self) -> Result<Vec<u8>, ErrorCode> {
         let mut frames = Vec::new();
-        for (request_id, request) in (0u32..).zip(&self.requests) {
-            let user_identity = text(&request.user_identity);
-            let max_target = Target::MAX.to_le_bytes().into();
-            let message = match request.min_extranonce_size {
-                None if self.server_flags & REQUIRES_EXTENDED_CHANNELS != 0 => {
-                    return Err("the server requires extended channels");
-                }
-                None => MiningOwned::OpenStandardMiningChannel(OpenStandardMiningChannelOwned {
-                    request_id,
-                    user_identity,
-                    nominal_hash_rate: request.nominal_hash_rate,
-                    max_target,
-                }),
-                Some(min_extranonce_size) => {
-                    MiningOwned::OpenExtendedMiningChannel(OpenExtendedMiningChannelOwned {
-                        request_id,
-                        user_identity,
-                        nominal_hash_rate: request.nominal_hash_rate,
-                        max_target,
-                        min_extranonce_size,
-                    })
-                }
-            };
-            message::encode(message, &mut frames);
+        for (request_id, request) in &self.unanswered {
+            message::encode(self.open(*request_id, request)?, &mut frames);
         }
         Ok(frames)
+    }
+
+    fn open(&self, request_id: u32, request: &ChannelRequest) -> Result<MiningOwned, ErrorCode> {
+        let user_identity = text(&request.user_identity);
+        let nominal_hash_rate = request.nominal_hash_rate;
+        let max_target = Target::MAX.to_le_bytes().into();
+        match request.min_extranonce_size {
+            None if self.server_flags & REQUIRES_EXTENDED_CHANNELS != 0 => {
+                Err("the server requires extended channels")
+            }
+            None => Ok(MiningOwned::OpenStandardMiningChannel(
+                OpenStandardMiningChannelOwned {
+                    request_id,
+                    user_identity,
+                    nominal_hash_rate,
+                    max_target,
+                },
+            )),
+            Some(min_extranonce_size) => Ok(MiningOwned::OpenExtendedMiningChannel(
+                OpenExtendedMiningChannelOwned {
+                    request_id,
+                    user_identity,
+                    nominal_hash_rate,
+                    max_target,
+                    min_extranonce_size,
+                },
+            )),
+        }
+    }
+
+    /// One more request. It is sent once nothing is negotiated any more.
+    fn ask(&mut self, request: ChannelRequest, out: &mut Out) {
+        let number = self.next_request;
+        self.next_request = number.wrapping_add(1);
+        if self.negotiating.is_none() {
+            match self.open(number, &request) {
+                Ok(message) => out.send(message),
+                Err(reason) => out.close(reason),
+            }
+        }
+        self.unanswered.insert(number, request);
     }
 
     /// The channels a message is addressed to: one, or all of a group (SV2 5.2.3).
@@ -201,7 +279,7 @@ impl MiningClient {
                 self.opened(success.request_id, channel, out);
             }
             Mining::OpenMiningChannelError(error) => {
-                if !self.unanswered.remove(&error.request_id) {
+                if self.unanswered.remove(&error.request_id).is_none() {
                     return out.event(ClientEvent::Ignored(error.to_string()));
                 }
                 out.event(ClientEvent::OpenRefused {
@@ -209,7 +287,8 @@ impl MiningClient {
                     code: error.error_code.as_utf8_or_hex(),
                 });
                 // Whoever dials again after a pause may find a server that has changed its mind.
-                if self.unanswered.is_empty() && self.channels.is_empty() {
+                let is_useless = self.unanswered.is_empty() && self.channels.is_empty();
+                if is_useless && !self.is_lasting {
                     out.close("the server opens none of the channels asked for");
                 }
             }
@@ -225,11 +304,13 @@ impl MiningClient {
             }),
             Mining::CloseChannel(close) => {
                 let ids: Vec<u32> = self.addressed(close.channel_id).map(|c| c.id).collect();
+                let reason = close.reason_code.as_utf8_or_hex();
                 for channel_id in ids {
                     self.channels.remove(&channel_id);
-                    out.event(ClientEvent::Rest { channel_id });
+                    let reason = reason.clone();
+                    out.event(ClientEvent::Closed { channel_id, reason });
                 }
-                if self.channels.is_empty() {
+                if self.channels.is_empty() && !self.is_lasting {
                     out.close("the server closed every channel");
                 }
             }
@@ -282,8 +363,7 @@ impl MiningClient {
     }
 
     fn opened(&mut self, request_id: u32, channel: Channel, out: &mut Out) {
-        let request = self.requests.get(request_id as usize);
-        let request = request.filter(|_| self.unanswered.contains(&request_id));
+        let request = self.unanswered.get(&request_id);
         let is_asked_for = |request: &ChannelRequest| {
             request.min_extranonce_size.is_none() == channel.is_standard()
                 && !self.channels.contains_key(&channel.id)
@@ -295,13 +375,16 @@ impl MiningClient {
         self.unanswered.remove(&request_id);
         check_extranonce(&channel, out);
         out.event(ClientEvent::Opened {
+            request: request_id as usize,
             channel_id: channel.id,
             target: channel.target,
+            extranonce_size: channel.extranonce_size(),
         });
         self.channels.insert(channel.id, channel);
     }
 
     fn submit(&mut self, share: FoundShare, out: &mut Out) {
+        let names_workers = self.names_workers();
         let channel = self.channels.get_mut(&share.channel_id);
         let channel = channel.filter(|channel| channel.is_valid(share.job_id));
         let (Some(channel), Ok(extranonce)) = (channel, share.extranonce.clone().try_into()) else {
@@ -316,6 +399,7 @@ impl MiningClient {
             version,
             ..
         } = share;
+        let worker = share.worker.as_deref().filter(|_| names_workers);
         if channel.is_standard() {
             out.send(MiningOwned::SubmitSharesStandard(SubmitSharesStandard {
                 channel_id,
@@ -326,17 +410,16 @@ impl MiningClient {
                 version,
             }));
         } else {
-            out.send(MiningOwned::SubmitSharesExtended(
-                SubmitSharesExtendedOwned {
-                    channel_id,
-                    sequence_number,
-                    job_id,
-                    nonce,
-                    ntime,
-                    version,
-                    extranonce,
-                },
-            ));
+            let message = SubmitSharesExtendedOwned {
+                channel_id,
+                sequence_number,
+                job_id,
+                nonce,
+                ntime,
+                version,
+                extranonce,
+            };
+            negotiation::submit(message, worker, out);
         }
         out.event(ClientEvent::Submitted {
             share,
@@ -362,6 +445,9 @@ impl Core for MiningClient {
     type Event = ClientEvent;
 
     fn received(&mut self, now: Now, frame: Frame<'_>, out: &mut Out) {
+        if frame.header.extension == extension::NEGOTIATION {
+            return self.negotiated(frame, out);
+        }
         match message::decode(frame) {
             Ok(Received::Message(AnyMessage::Mining(message))) => self.mining(now, message, out),
             Ok(Received::Message(AnyMessage::Common(CommonMessages::Reconnect(reconnect)))) => {
@@ -384,18 +470,49 @@ impl Core for MiningClient {
 
     fn input(&mut self, _now: Now, input: ClientInput, out: &mut Out) {
         match input {
+            ClientInput::Open(request) => self.ask(request, out),
+            ClientInput::Update {
+                channel_id,
+                nominal_hash_rate,
+                max_target,
+            } if self.channels.contains_key(&channel_id) => {
+                out.send(MiningOwned::UpdateChannel(UpdateChannelOwned {
+                    channel_id,
+                    nominal_hash_rate,
+                    maximum_target: max_target.to_le_bytes().into(),
+                }));
+            }
+            ClientInput::Close { channel_id } if self.channels.remove(&channel_id).is_some() => {
+                close(channel_id, "miner-left", out);
+            }
+            // The server has closed it meanwhile.
+            ClientInput::Update { .. } | ClientInput::Close { .. } => {}
             ClientInput::Share(share) => self.submit(share, out),
             ClientInput::Leave => {
                 for channel_id in std::mem::take(&mut self.channels).into_keys() {
-                    out.send(MiningOwned::CloseChannel(CloseChannelOwned {
-                        channel_id,
-                        reason_code: text("shutdown"),
-                    }));
+                    close(channel_id, "shutdown", out);
                 }
                 out.close("leaving");
             }
         }
     }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.negotiating
+    }
+
+    fn wake(&mut self, now: Now, out: &mut Out) {
+        if self.negotiating.is_some_and(|due| due <= now.instant) {
+            self.negotiation_over(out);
+        }
+    }
+}
+
+fn close(channel_id: u32, reason: &str, out: &mut Out) {
+    out.send(MiningOwned::CloseChannel(CloseChannelOwned {
+        channel_id,
+        reason_code: text(reason),
+    }));
 }
 
 #[cfg(test)]

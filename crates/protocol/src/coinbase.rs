@@ -1,12 +1,12 @@
 //! The coinbase transaction around the extranonce, and the merkle root above it.
 
 use bitcoin::consensus::{Decodable, Encodable};
-use bitcoin::{Amount, ScriptBuf, TxOut, VarInt};
+use bitcoin::{Amount, Network, ScriptBuf, TxOut, VarInt};
 use stratum_core::template_distribution_sv2::NewTemplate;
 
 use crate::payout::{MAX_ADDRESS_SCRIPT, MAX_ADDRESS_SIGOPS, Payout};
 use crate::sha256d::{self, Midstate};
-use crate::work::Template;
+use crate::work::{COMMITMENT, Template};
 
 pub use crate::sha256d::{merkle_root, sha256d};
 
@@ -327,6 +327,30 @@ pub fn merkle_path(others: impl IntoIterator<Item = [u8; 32]>) -> Vec<[u8; 32]> 
         level = rest.chunks(2).map(parent).collect();
     }
     path
+}
+
+/// No message tells which witness reserved value (BIP-0141) to use, so all use zeros.
+const RESERVED_VALUE: [u8; 32] = [0; 32];
+
+/// The script of the output that commits to the witnesses of a block with these other transactions
+/// (BIP-0141), given their wtxids in their order.
+pub fn witness_commitment(wtxids: impl IntoIterator<Item = [u8; 32]>) -> ScriptBuf {
+    // The coinbase's own place is taken by zeros.
+    let root = merkle_root([0; 32], &merkle_path(wtxids));
+    let mut script = COMMITMENT.to_vec();
+    script.extend_from_slice(&merkle_root(root, &[RESERVED_VALUE]));
+    script.into()
+}
+
+/// What a block may create at this height, in satoshis.
+pub fn subsidy(height: u64, network: Network) -> u64 {
+    const FIRST: u64 = 50 * 100_000_000;
+    let interval = match network {
+        Network::Regtest => 150,
+        _ => 210_000,
+    };
+    let halvings = u32::try_from(height / interval).unwrap_or(u32::MAX);
+    FIRST.checked_shr(halvings).unwrap_or(0)
 }
 
 /// A block header's fields.

@@ -5,7 +5,6 @@
 //! found on them. Whose shares they are is the caller's business.
 
 mod event;
-mod unanswered;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,8 +20,7 @@ use crate::core::{Core, Now, Outbox};
 use crate::frame::Frame;
 use crate::message::{self, AnyMessage, CommonMessages, Mining, MiningOwned, Received, text};
 use crate::target::Target;
-
-use unanswered::Unanswered;
+use crate::unanswered::Unanswered;
 
 pub use event::{CustomChannel, CustomJob, CustomShare, CustomWorkEvent, CustomWorkInput, Seat};
 
@@ -59,7 +57,7 @@ pub struct CustomWorkClient {
     open_due: Option<Instant>,
     jobs: BTreeMap<u32, Pending>,
     next_request_id: u32,
-    shares: Unanswered,
+    shares: Unanswered<CustomShare>,
 }
 
 /// The only channel there is.

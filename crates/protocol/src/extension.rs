@@ -6,7 +6,8 @@
 //! little-endian; so is this.
 
 use stratum_core::extensions_sv2::{
-    RequestExtensions, RequestExtensionsErrorOwned, RequestExtensionsSuccessOwned,
+    RequestExtensions, RequestExtensionsErrorOwned, RequestExtensionsOwned,
+    RequestExtensionsSuccessOwned,
 };
 use stratum_core::parsers_sv2::{ExtensionsNegotiationOwned, ExtensionsOwned};
 
@@ -22,12 +23,12 @@ const USER_IDENTITY: u8 = 0x01;
 /// Bytes of a worker's name at most.
 pub const MAX_WORKER_LEN: usize = 32;
 
-/// What a server negotiates.
+/// What one side negotiates.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Extensions {
-    /// Offered.
+    /// Offered by a server, asked for by a client.
     pub supported: Vec<u16>,
-    /// Without these a client is not served.
+    /// Without these the other side is not worked with.
     pub required: Vec<u16>,
 }
 
@@ -56,6 +57,16 @@ impl Extensions {
     pub fn missing(&self, granted: &Granted) -> Option<u16> {
         let mut required = self.required.iter().copied();
         required.find(|extension| !granted.has(*extension))
+    }
+
+    /// What a server's answer grants, of what was asked for.
+    pub(crate) fn granted(&self, answer: impl Iterator<Item = u16>) -> Granted {
+        Granted(answer.filter(|e| self.supported.contains(e)).collect())
+    }
+
+    /// The first of these that is not supported.
+    pub(crate) fn unsupported(&self, mut extensions: impl Iterator<Item = u16>) -> Option<u16> {
+        extensions.find(|extension| !self.supported.contains(extension))
     }
 
     /// Answers a client's request; what was granted replaces what was before.
@@ -105,6 +116,34 @@ impl Extensions {
             ExtensionsOwned::ExtensionsNegotiation(message),
         )
     }
+}
+
+/// A client's request for `extensions`, of which there are few.
+pub(crate) fn request(request_id: u16, extensions: &[u16]) -> ExtensionsOwned {
+    let extensions = extensions.to_vec().try_into().expect("a short list");
+    let message = RequestExtensionsOwned {
+        request_id,
+        requested_extensions: extensions,
+    };
+    ExtensionsOwned::ExtensionsNegotiation(ExtensionsNegotiationOwned::RequestExtensions(message))
+}
+
+/// Appends the field that names a worker.
+pub(crate) fn name_worker(name: &str, out: &mut Vec<u8>) {
+    let name = short_name(name);
+    out.extend_from_slice(&WORKER_TRACKING.to_le_bytes());
+    out.push(USER_IDENTITY);
+    out.extend_from_slice(&(name.len() as u16).to_le_bytes());
+    out.extend_from_slice(name.as_bytes());
+}
+
+/// A worker's name as it fits the field. One that is too long is that of its worker alone, which is
+/// what follows the last dot: `ADDRESS.rig7` becomes `rig7`. Whatever is still too long is cut.
+pub fn short_name(name: &str) -> &str {
+    let is_short = |name: &&str| !name.is_empty() && name.len() <= MAX_WORKER_LEN;
+    let worker = name.rsplit_once('.').map(|(_, worker)| worker);
+    let fits = [Some(name), worker].into_iter().flatten().find(is_short);
+    fits.unwrap_or_else(|| &name[..name.floor_char_boundary(MAX_WORKER_LEN)])
 }
 
 /// Different extensions of one request that are looked at.

@@ -20,12 +20,15 @@ pub mod message;
 pub mod noise;
 pub mod payout;
 pub mod provider;
+pub mod ranking;
+pub mod selection;
 pub mod server;
 pub mod setup;
 pub mod sha256d;
 pub mod target;
 pub mod token;
 pub mod transactions;
+pub mod unanswered;
 pub mod vardiff;
 pub mod work;
 

@@ -14,7 +14,7 @@
 //! network.
 
 use bitcoin::address::NetworkUnchecked;
-use bitcoin::{Address, Network, ScriptBuf};
+use bitcoin::{Address, Network, Script, ScriptBuf, TxOut};
 
 /// Bytes of the longest script an address can stand for: a witness program of 40 bytes.
 pub const MAX_ADDRESS_SCRIPT: usize = 42;
@@ -74,6 +74,41 @@ impl Payout {
             }
         };
         payout.ok_or_else(invalid)
+    }
+
+    /// The scripts that a coinbase which somebody else has made must pay and does: these, or else
+    /// the pool's, which is what a job declarator server asks for. Everything it pays out goes to
+    /// them, by script, not by position (T-18). `None` if it does not, or pays less than `least`
+    /// in all: what is not paid out is lost to everybody.
+    ///
+    /// One rule for pools and job declarator servers: what is declared must be accepted.
+    pub fn paid_by(
+        &self,
+        outputs: &[TxOut],
+        pool: &ScriptBuf,
+        least: u64,
+    ) -> Option<Vec<ScriptBuf>> {
+        let values = outputs.iter().map(|output| output.value.to_sat());
+        let total = values.fold(0, u64::saturating_add);
+        if total < least {
+            return None;
+        }
+        let sum = |script: &Script| {
+            let to = outputs.iter().filter(|out| out.script_pubkey == *script);
+            to.map(|output| output.value.to_sat())
+                .reduce(u64::saturating_add)
+        };
+        [self, &Self::Pool].into_iter().find_map(|payout| {
+            let parts = payout.outputs(total, pool);
+            let is_paid = |(script, sats): &(&ScriptBuf, u64)| sum(script) >= Some(*sats);
+            let are_paid = parts.iter().all(is_paid);
+            are_paid.then(|| {
+                parts
+                    .into_iter()
+                    .map(|(script, _)| script.clone())
+                    .collect()
+            })
+        })
     }
 
     /// Scripts and satoshis of the outputs that pay `total`, of which rounding is the miner's.

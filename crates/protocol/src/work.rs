@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use stratum_core::template_distribution_sv2::{NewTemplate, SetNewPrevHash};
 
-use crate::coinbase::{BadTemplate, Coinbase, CoinbasePlan};
+use crate::coinbase::{BadTemplate, Coinbase, CoinbasePlan, merkle_path, witness_commitment};
 use crate::payout::Payout;
 use crate::target::Target;
 
@@ -16,6 +16,9 @@ const MAX_PAST: usize = 32;
 
 /// The start of a witness commitment output's script (BIP-0141).
 pub(crate) const COMMITMENT: [u8; 6] = [0x6a, 0x24, 0xaa, 0x21, 0xa9, 0xed];
+
+/// Bytes of that script: start and commitment.
+const COMMITMENT_LEN: usize = COMMITMENT.len() + 32;
 
 /// A template as its provider sent it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,6 +75,36 @@ impl Template {
         };
         template.coinbase = Arc::new(plan.build(&template, &Payout::Pool));
         template
+    }
+
+    /// The same block with other transactions, of which these are the txids and wtxids in block
+    /// order, and with what they leave for the coinbase.
+    #[must_use]
+    pub fn with_transactions(
+        &self,
+        txids: impl IntoIterator<Item = [u8; 32]>,
+        wtxids: impl IntoIterator<Item = [u8; 32]>,
+        value: u64,
+    ) -> Self {
+        let mut template = Self {
+            coinbase_tx_value_remaining: value,
+            merkle_path: merkle_path(txids),
+            ..self.clone()
+        };
+        // An output with a script of that length and start: BIP-0141 allows no other form.
+        if let Some(at) = self.commitment_at() {
+            let script = witness_commitment(wtxids);
+            template.coinbase_tx_outputs[at..at + script.len()].copy_from_slice(script.as_bytes());
+        }
+        template.coinbase = Arc::new(self.plan.build(&template, &Payout::Pool));
+        template
+    }
+
+    /// Where in the outputs the script that commits to the witnesses begins.
+    fn commitment_at(&self) -> Option<usize> {
+        let outputs = &self.coinbase_tx_outputs;
+        let is_there = |bytes: &[u8]| bytes.starts_with(&COMMITMENT);
+        outputs.windows(COMMITMENT_LEN).position(is_there)
     }
 
     /// Whether the block commits to witnesses; the coinbase then needs one of its own, and may

@@ -11,8 +11,7 @@ use nix::unistd::Pid;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::chain;
-use crate::program::free_port;
+use crate::{Port, chain, free_port};
 
 /// How long anything a test waits for may take.
 pub const LIMIT: Duration = Duration::from_secs(20);
@@ -26,7 +25,7 @@ pub struct Node {
     pub directory: TempDir,
     arguments: Vec<String>,
     process: Option<Child>,
-    port: u16,
+    port: Port,
     rpc: NodeRpc,
 }
 
@@ -41,21 +40,22 @@ impl Node {
     /// A node without blocks and with further arguments, once it answers.
     pub async fn start(arguments: &[&str]) -> Self {
         let port = free_port();
-        let mut node = Self {
-            directory: TempDir::new().unwrap(),
-            arguments: arguments.iter().map(ToString::to_string).collect(),
-            process: None,
-            port,
-            rpc: NodeRpc::new(format!("127.0.0.1:{port}"), "test", "test"),
-        };
+        let directory = TempDir::new().unwrap();
         fs::write(
-            node.directory.path().join("bitcoin.conf"),
+            directory.path().join("bitcoin.conf"),
             format!(
                 "regtest=1\n[regtest]\nrpcuser=test\nrpcpassword=test\nrpcport={port}\n\
                  rpcbind=127.0.0.1\nrpcallowip=127.0.0.1\nlisten=0\n"
             ),
         )
         .unwrap();
+        let mut node = Self {
+            directory,
+            arguments: arguments.iter().map(ToString::to_string).collect(),
+            process: None,
+            rpc: NodeRpc::new(format!("127.0.0.1:{port}"), "test", "test"),
+            port,
+        };
         node.spawn();
         node.wait_for_rpc().await;
         node

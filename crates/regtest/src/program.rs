@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant};
@@ -16,41 +16,64 @@ use protocol::message::common::Protocol;
 use protocol::setup::Accepted;
 use tempfile::TempDir;
 
-use crate::LIMIT;
-
-/// A port nobody listens on.
-pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
-}
+use crate::{LIMIT, Port, free_port};
 
 /// A running role; it is killed when it is dropped.
 pub struct Program {
     path: PathBuf,
     directory: TempDir,
     authority: AuthorityKey,
-    port: u16,
-    monitoring_port: u16,
+    port: Port,
+    monitoring_port: Port,
     process: Child,
 }
 
 impl Program {
     /// Starts the program at `path`, which is to listen on `port`. `keys` is its configuration
     /// beyond where it listens, plain keys first.
-    pub fn start(path: impl Into<PathBuf>, port: u16, keys: &str) -> Self {
-        let path = path.into();
-        let directory = TempDir::new().unwrap();
+    pub fn start(path: impl Into<PathBuf>, port: Port, keys: &str) -> Self {
+        Self::start_as(path, port, keys, |_| ())
+    }
+
+    /// The same, as a command that `adjust` has changed.
+    pub fn start_as(
+        path: impl Into<PathBuf>,
+        port: Port,
+        keys: &str,
+        adjust: impl FnOnce(&mut Command),
+    ) -> Self {
         let authority = AuthorityKey::generate(&mut rand::thread_rng());
-        let monitoring_port = free_port();
-        let config = format!(
-            "listen_address = \"127.0.0.1:{port}\"\n\
-             monitoring_address = \"127.0.0.1:{monitoring_port}\"\n\
-             authority_public_key = \"{}\"\nauthority_secret_key = \"{}\"\n{keys}",
+        let keys = format!(
+            "authority_public_key = \"{}\"\nauthority_secret_key = \"{}\"\n{keys}",
             authority.public_text(),
             authority.secret_text(),
         );
+        Self::spawn(path.into(), port, authority, &keys, adjust)
+    }
+
+    /// Starts a program that shows its clients no certificate.
+    pub fn start_plain(path: impl Into<PathBuf>, port: Port, keys: &str) -> Self {
+        let authority = AuthorityKey::generate(&mut rand::thread_rng());
+        Self::spawn(path.into(), port, authority, keys, |_| ())
+    }
+
+    fn spawn(
+        path: PathBuf,
+        port: Port,
+        authority: AuthorityKey,
+        keys: &str,
+        adjust: impl FnOnce(&mut Command),
+    ) -> Self {
+        let directory = TempDir::new().unwrap();
+        let monitoring_port = free_port();
+        let config = format!(
+            "listen_address = \"127.0.0.1:{port}\"\n\
+             monitoring_address = \"127.0.0.1:{monitoring_port}\"\n{keys}"
+        );
         fs::write(directory.path().join("config.toml"), config).unwrap();
-        let process = spawn(&path, directory.path());
+        let mut command = command(&path, directory.path());
+        adjust(&mut command);
+        let process = command.spawn().unwrap();
         Self {
             path,
             directory,
@@ -61,6 +84,16 @@ impl Program {
         }
     }
 
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.port.number()))
+    }
+
+    /// Who signs its certificate.
+    pub fn authority(&self) -> String {
+        self.authority.public_text()
+    }
+
     /// As a power cut would.
     pub fn kill(&mut self) {
         let _ = self.process.kill();
@@ -69,7 +102,8 @@ impl Program {
 
     /// Starts it again as it was, after it has ended.
     pub fn restart(&mut self) {
-        self.process = spawn(&self.path, self.directory.path());
+        let mut command = command(&self.path, self.directory.path());
+        self.process = command.spawn().unwrap();
     }
 
     /// Exit code of its `healthcheck`, and what that prints.
@@ -102,7 +136,7 @@ impl Program {
 
     /// The answer to a GET request on its monitoring port, head and body.
     pub fn get(&self, path: &str) -> String {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.monitoring_port)).unwrap();
+        let mut stream = TcpStream::connect(("127.0.0.1", self.monitoring_port.number())).unwrap();
         write!(stream, "GET {path} HTTP/1.0\r\n\r\n").unwrap();
         let mut text = String::new();
         stream.read_to_string(&mut text).unwrap();
@@ -127,7 +161,7 @@ impl Program {
     pub fn upstream(&self, protocol: Protocol) -> Upstream {
         let address = HostPort {
             host: "127.0.0.1".to_owned(),
-            port: self.port,
+            port: self.port.number(),
         };
         Upstream::new(address, self.authority.public(), protocol, "test")
     }
@@ -196,17 +230,15 @@ impl Drop for Program {
     }
 }
 
-fn spawn(path: &Path, directory: &Path) -> Child {
+fn command(path: &Path, directory: &Path) -> Command {
     // A file, because a pipe that nobody reads fills up and stops the program.
     let log = File::options()
         .create(true)
         .append(true)
         .open(directory.join("log"))
         .unwrap();
-    Command::new(path)
-        .arg("--config")
-        .arg(directory.join("config.toml"))
-        .stderr(log)
-        .spawn()
-        .unwrap()
+    let mut command = Command::new(path);
+    let config = directory.join("config.toml");
+    command.arg("--config").arg(config).stderr(log);
+    command
 }

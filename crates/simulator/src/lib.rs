@@ -8,12 +8,15 @@
 //!
 //! Meanwhile a witness keeps its own account of every message and event, and compares: see
 //! [`Property`]. It is the same seed that makes the same simulation, so a failing one is replayed
-//! with `SIM_SEED=<seed> cargo test -p simulator replay -- --nocapture`, which prints every
+//! with `SIM_SEED=<seed> cargo test -p simulator replay_of_one_seed -- --nocapture`, which prints every
 //! message.
 //!
 //! Nothing here reads a socket or sleeps. The cores are exactly those the programs run; what is
 //! modelled is their edge: `daemon::drive`, the pool's queue-less watch of the newest work and its
 //! ledger, TCP.
+//!
+//! [`declaring`] is a second world: a job declarator client between its miners and the upstreams it
+//! may lose.
 //!
 //! - `clock`: virtual time and what is to happen when;
 //! - `network`: ordered, late, lossy connections;
@@ -22,6 +25,7 @@
 //! - `properties`: the witness.
 
 mod clock;
+pub mod declaring;
 mod fault;
 mod frames;
 mod miner;

@@ -14,6 +14,9 @@ use rand::rngs::StdRng;
 /// How long TCP waits before it repeats a lost packet.
 const REPETITION: Duration = Duration::from_millis(250);
 
+/// The usual latency in a building at most.
+const NEARBY: Duration = Duration::from_millis(20);
+
 /// A connection; no two of a simulation share an id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct LinkId(u32);
@@ -76,6 +79,7 @@ pub(crate) struct Network {
 #[derive(Debug)]
 struct Link {
     latency: Duration,
+    is_near: bool,
     /// Per receiving end: when the last frame arrives; `None` once it takes nothing any more.
     client: Option<Duration>,
     server: Option<Duration>,
@@ -97,11 +101,22 @@ impl Network {
     }
 
     pub(crate) fn dial(&mut self, rng: &mut StdRng) -> LinkId {
+        let latency = rng.gen_range(Duration::ZERO..=self.quality.max_latency);
+        self.connect(latency, false)
+    }
+
+    /// In the same building: it loses nothing and never breaks.
+    pub(crate) fn dial_nearby(&mut self, rng: &mut StdRng) -> LinkId {
+        let latency = rng.gen_range(Duration::ZERO..=NEARBY);
+        self.connect(latency, true)
+    }
+
+    fn connect(&mut self, latency: Duration, is_near: bool) -> LinkId {
         self.dialled += 1;
         let id = LinkId(self.dialled);
-        let latency = rng.gen_range(Duration::ZERO..=self.quality.max_latency);
         let link = Link {
             latency,
+            is_near,
             client: Some(Duration::ZERO),
             server: Some(Duration::ZERO),
         };
@@ -118,7 +133,7 @@ impl Network {
             return Fate::Lost;
         };
         let mut latency = link.latency + rng.gen_range(Duration::ZERO..=link.latency / 2);
-        if !self.calm {
+        if !self.calm && !link.is_near {
             let fortune = rng.gen_range(0..1_000_000);
             if fortune < cutting {
                 return Fate::Cuts;

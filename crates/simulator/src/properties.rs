@@ -52,11 +52,11 @@ pub enum Property {
 
 /// A property that does not hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Violation {
+pub struct Violation<P = Property> {
     /// Virtual time.
     pub at: Duration,
     /// The rule.
-    pub property: Property,
+    pub property: P,
     /// What happened instead.
     pub what: String,
 }
@@ -64,7 +64,7 @@ pub struct Violation {
 /// A rule that was broken, and how.
 type Breach = (Property, String);
 
-impl fmt::Display for Violation {
+impl<P: fmt::Debug> fmt::Display for Violation<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { at, property, what } = self;
         write!(f, "{:.3} s: {property:?}: {what}", at.as_secs_f64())

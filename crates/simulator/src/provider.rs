@@ -2,7 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use protocol::coinbase::{Header, merkle_root, sha256d};
+use bitcoin::absolute::LockTime;
+use bitcoin::consensus::serialize;
+use bitcoin::hashes::Hash;
+use bitcoin::{OutPoint, Transaction, TxIn, Txid, Witness, transaction};
+use protocol::coinbase::{Header, merkle_path, merkle_root};
 use protocol::core::Now;
 use protocol::message::template::{NewTemplateOwned, SetNewPrevHashOwned, SubmitSolution};
 use protocol::message::{self, TemplateDistributionOwned};
@@ -44,10 +48,14 @@ pub(crate) struct Provider {
     templates: BTreeMap<u64, Sent>,
     /// Of those, the ones that wait for their tip.
     futures: Vec<u64>,
+    /// All that were ever in a template, serialized, by wtxid.
+    known: BTreeMap<[u8; 32], Vec<u8>>,
 }
 
 #[derive(Debug)]
 struct Sent {
+    /// Serialized.
+    transactions: Vec<Vec<u8>>,
     path: Vec<[u8; 32]>,
     /// What the coinbase may pay out.
     value: u64,
@@ -71,12 +79,39 @@ impl Provider {
             next_id: 1,
             templates: BTreeMap::new(),
             futures: Vec::new(),
+            known: BTreeMap::new(),
         }
     }
 
     /// What a hash must not exceed to be a block.
     pub(crate) fn target(&self) -> Target {
         Target::from_compact(self.n_bits)
+    }
+
+    /// The compact target of every block.
+    pub(crate) fn n_bits(&self) -> u32 {
+        self.n_bits
+    }
+
+    /// Of the tip.
+    pub(crate) fn height(&self) -> u16 {
+        self.height
+    }
+
+    /// When a block on the tip may begin.
+    pub(crate) fn header_timestamp(&self) -> u32 {
+        self.header_timestamp
+    }
+
+    /// One that was ever in a template.
+    pub(crate) fn transaction(&self, wtxid: &[u8; 32]) -> Option<&[u8]> {
+        self.known.get(wtxid).map(Vec::as_slice)
+    }
+
+    /// The transactions of a template that was sent on this connection.
+    pub(crate) fn transactions(&self, template_id: u64) -> Option<&[Vec<u8>]> {
+        let sent = self.templates.get(&template_id);
+        sent.map(|sent| sent.transactions.as_slice())
     }
 
     /// The tip.
@@ -187,10 +222,16 @@ impl Provider {
     fn template(&mut self, future: bool, frames: &mut Vec<u8>) -> u64 {
         let id = self.next_id;
         self.next_id += 1;
-        let depth = self.mempool % 4;
-        let path: Vec<[u8; 32]> = (0..depth)
-            .map(|node| sha256d(&[self.mempool.to_le_bytes(), node.to_le_bytes()].concat()))
+        let count = [0, 1, 2, 5][self.mempool as usize % 4];
+        let transactions: Vec<_> = (0..count)
+            .map(|number| transaction(self.mempool * 5 + number))
             .collect();
+        let txids = transactions.iter();
+        let path = merkle_path(txids.map(|one| one.compute_txid().to_byte_array()));
+        for one in &transactions {
+            let wtxid = one.compute_wtxid().to_byte_array();
+            self.known.insert(wtxid, serialize(one));
+        }
         let nodes: Vec<_> = path.iter().map(|node| (*node).into()).collect();
         let value = SUBSIDY + u64::from(self.mempool);
         let [low, high] = (self.height + 1).to_le_bytes();
@@ -209,6 +250,7 @@ impl Provider {
         };
         message::encode(TemplateDistributionOwned::NewTemplate(template), frames);
         let sent = Sent {
+            transactions: transactions.iter().map(serialize).collect(),
             path,
             value,
             prev_hash: (!future).then_some(self.prev_hash),
@@ -240,4 +282,19 @@ fn commitment() -> Vec<u8> {
     output.extend([0x26, 0x6a, 0x24, 0xaa, 0x21, 0xa9, 0xed]);
     output.extend([0xcc; 32]);
     output
+}
+
+/// With a witness, and named by a number.
+fn transaction(number: u32) -> Transaction {
+    let input = TxIn {
+        previous_output: OutPoint::new(Txid::from_byte_array([7; 32]), number),
+        witness: Witness::from_slice(&[number.to_le_bytes()]),
+        ..TxIn::default()
+    };
+    Transaction {
+        version: transaction::Version::TWO,
+        lock_time: LockTime::ZERO,
+        input: vec![input],
+        output: Vec::new(),
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::properties::Violation;
+use crate::properties::{Property, Violation};
 
 /// How much happened; a simulation in which nothing happens proves nothing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -49,19 +49,21 @@ pub struct Counts {
 
 /// What came out of one seed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Report {
+pub struct Report<C = Counts, P = Property> {
     /// The seed.
     pub seed: u64,
+    /// The test that plays it again.
+    pub test: &'static str,
     /// How much happened.
-    pub counts: Counts,
+    pub counts: C,
     /// What should not have.
-    pub violations: Vec<Violation>,
+    pub violations: Vec<Violation<P>>,
     /// All that happened, if it was asked for.
     pub trace: Vec<String>,
 }
 
 /// The trace, the violations, and how to see them again.
-impl fmt::Display for Report {
+impl<C, P: fmt::Debug> fmt::Display for Report<C, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for line in &self.trace {
             writeln!(f, "{line}")?;
@@ -70,10 +72,10 @@ impl fmt::Display for Report {
             writeln!(f, "seed {}: {violation}", self.seed)?;
         }
         if !self.violations.is_empty() {
-            let seed = self.seed;
+            let Self { seed, test, .. } = self;
             writeln!(
                 f,
-                "replay: SIM_SEED={seed} cargo test -p simulator replay -- --nocapture"
+                "replay: SIM_SEED={seed} cargo test -p simulator {test} -- --nocapture"
             )?;
         }
         Ok(())

@@ -166,6 +166,7 @@ impl World {
         self.witness.finished();
         Report {
             seed: self.seed,
+            test: "replay_of_one_seed",
             counts: self.witness.counts,
             violations: self.witness.violations,
             trace: self.witness.trace.unwrap_or_default(),

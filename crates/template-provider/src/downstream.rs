@@ -12,6 +12,7 @@ use tracing::{Instrument, debug, error, info, info_span, warn};
 
 use crate::core::{Event, TemplateServer};
 use crate::metrics::Metrics;
+use crate::record::{ClientRecord, Record};
 use crate::source::{Feed, Purpose, Refresh, Request, Source, Verdict};
 
 /// What every client's task needs.
@@ -23,6 +24,8 @@ pub struct Downstream {
     pub refresh: Refresh,
     /// What is counted.
     pub metrics: Metrics,
+    /// What is told of the templates sent.
+    pub record: Record,
     /// How long a client may say nothing of what it needs.
     pub idle: Duration,
     /// Where the limits it reaches are counted.
@@ -42,13 +45,14 @@ impl Downstream {
                 "client connected"
             );
             let _counted = self.metrics.client();
-            self.converse(connection).await;
+            let record = self.record.of(peer.address, &peer.client.vendor);
+            self.converse(connection, &record).await;
         }
         .instrument(span)
         .await;
     }
 
-    async fn converse(&self, connection: TcpConnection) {
+    async fn converse(&self, connection: TcpConnection, record: &ClientRecord) {
         let feed = match self.source.open(Purpose::Work(self.refresh)).await {
             Ok(feed) => feed,
             Err(error) => return error!(%error, "client turned away"),
@@ -58,6 +62,7 @@ impl Downstream {
         let mut server = TemplateServer::connected(clock::now(), self.idle);
         let on_event = |event| {
             self.metrics.count(&event);
+            record.take(&event);
             match event {
                 Event::Request(request) => forward(request, &requests, &stop),
                 Event::Idle => self.reached.count(Limit::Idle),

@@ -23,6 +23,7 @@ pub mod core;
 pub mod downstream;
 pub mod metrics;
 pub mod monitor;
+pub mod record;
 pub mod source;
 
 use std::net::SocketAddr;
@@ -40,6 +41,7 @@ use stratum_core::common_messages_sv2::Protocol;
 pub use config::{Config, NodeAccess};
 use downstream::Downstream;
 use metrics::Metrics;
+use record::Record;
 use source::{ipc, rpc};
 
 /// SV2 chapter 7 defines no flags.
@@ -80,6 +82,7 @@ impl Role for TemplateProvider {
         let server = Server::bind(config.listen, OFFER, config.limits).await?;
         let metrics = Metrics::default();
         let view = monitor::start(&source, &metrics, &shutdown).await?;
+        let record = Record::default();
         let mut registry = Registry::default();
         metrics.register(&mut registry);
         server.reached().register(&mut registry);
@@ -91,13 +94,14 @@ impl Role for TemplateProvider {
                 let metrics = metrics.clone();
                 move || metrics.status(&view.node.borrow())
             }),
-            routes: Default::default(),
+            routes: record.routes(),
         };
         http::serve(config.monitoring_address, page, &shutdown).await?;
         let downstream = Downstream {
             source,
             refresh: config.refresh,
             metrics,
+            record,
             idle: config.limits.idle,
             reached: server.reached().clone(),
             stop: shutdown.stop().clone(),

@@ -6,7 +6,6 @@
 //! be told apart.
 
 pub mod ipc;
-mod merkle;
 mod pauses;
 pub mod rpc;
 mod thread;
@@ -18,6 +17,7 @@ use std::time::Duration;
 use bitcoin::block::{Header, Version};
 use bitcoin::hashes::Hash;
 use bitcoin::{BlockHash, CompactTarget, TxMerkleNode, Txid};
+use protocol::coinbase::merkle_root;
 use tokio::sync::mpsc;
 
 pub use thread::{Source, SourceEnded, SourceThread};
@@ -121,7 +121,7 @@ impl Template {
 
     /// The header of the block that this coinbase makes.
     pub fn header(&self, coinbase: Txid, version: u32, time: u32, nonce: u32) -> Header {
-        let root = merkle::fold(coinbase.to_byte_array(), &self.merkle_path);
+        let root = merkle_root(coinbase.to_byte_array(), &self.merkle_path);
         Header {
             version: Version::from_consensus(version.cast_signed()),
             prev_blockhash: self.prev_block(),

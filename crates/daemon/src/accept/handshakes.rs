@@ -53,7 +53,8 @@ impl Handshakes {
 }
 
 /// One connection's place, free again when dropped.
-pub(super) struct Handshake {
+#[derive(Debug)]
+pub(crate) struct Handshake {
     _place: OwnedSemaphorePermit,
     is_crowded: watch::Receiver<bool>,
 }
@@ -61,7 +62,7 @@ pub(super) struct Handshake {
 impl Handshake {
     /// Waits until the connection accepted at `since` has had enough time and another one wants
     /// its place.
-    pub(super) async fn outstayed(&mut self, since: Instant) {
+    pub(crate) async fn outstayed(&mut self, since: Instant) {
         tokio::time::sleep_until(since + ENOUGH).await;
         if self.is_crowded.wait_for(|crowded| *crowded).await.is_err() {
             // Nobody listens any more, so nobody waits.

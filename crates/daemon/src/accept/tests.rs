@@ -7,7 +7,7 @@ use protocol::frame::{Frame, FrameHeader};
 use protocol::keys::AuthorityKey;
 use protocol::message::common::Protocol;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpSocket;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 
 use super::*;

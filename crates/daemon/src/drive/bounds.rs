@@ -10,16 +10,16 @@ use crate::accept::{Limit, Limits, Reached};
 const ANSWERS_FIRST: usize = 64 * 1024;
 
 /// Frames handed to a core before other connections have their turn.
-pub(super) const TURN: usize = 64;
+pub(crate) const TURN: usize = 64;
 
 /// The limits of one connection, and where it is counted when it reaches one.
 #[derive(Debug)]
 pub(crate) struct Bounds {
-    pub(super) rate: Rate,
+    pub(crate) rate: Rate,
     /// While more sealed bytes than these are unread, nothing is read.
-    pub(super) answers_first: usize,
-    pub(super) max_unread: usize,
-    pub(super) stall: Duration,
+    pub(crate) answers_first: usize,
+    pub(crate) max_unread: usize,
+    pub(crate) stall: Duration,
     reached: Reached,
 }
 
@@ -49,15 +49,20 @@ impl Bounds {
     }
 
     /// A message of so many bytes arrived.
-    pub(super) fn received(&mut self, now: Instant, len: usize) {
+    pub(crate) fn received(&mut self, now: Instant, len: usize) {
         self.rate.take(now, len);
         if self.rate.closed_until(now).is_some() {
             self.reached.count(Limit::Messages);
         }
     }
 
+    /// A limit was reached that only the loop sees.
+    pub(crate) fn reached(&self, limit: Limit) {
+        self.reached.count(limit);
+    }
+
     /// The connection is over.
-    pub(super) fn ended(&self, ended: &Ended) {
+    pub(crate) fn ended(&self, ended: &Ended) {
         match ended {
             Ended::Frame(error) => self.reached.frame(error),
             Ended::Slow { .. } => self.reached.count(Limit::UnreadBytes),
@@ -69,7 +74,7 @@ impl Bounds {
 
 /// So many messages a second. A second's worth may come at once.
 #[derive(Debug)]
-pub(super) struct Rate {
+pub(crate) struct Rate {
     /// What one message takes of the peer's time; zero for no limit.
     each: Duration,
     /// Until when the peer has used up its time.
@@ -83,7 +88,7 @@ const BURST: Duration = Duration::from_secs(1);
 const LONG: usize = 1024;
 
 impl Rate {
-    pub(super) fn new(per_second: u32) -> Self {
+    pub(crate) fn new(per_second: u32) -> Self {
         Self {
             each: BURST.checked_div(per_second).unwrap_or_default(),
             spent: None,
@@ -91,13 +96,13 @@ impl Rate {
     }
 
     /// When the peer may go on, if it has to wait.
-    pub(super) fn closed_until(&self, now: Instant) -> Option<Instant> {
+    pub(crate) fn closed_until(&self, now: Instant) -> Option<Instant> {
         let open = self.spent?.checked_sub(BURST)?;
         (open > now).then_some(open)
     }
 
     /// One message; a long one counts as several.
-    pub(super) fn take(&mut self, now: Instant, len: usize) {
+    pub(crate) fn take(&mut self, now: Instant, len: usize) {
         if !self.each.is_zero() {
             let spent = self.spent.map_or(now, |spent| spent.max(now));
             self.spent = Some(spent + self.each * (1 + len / LONG) as u32);

@@ -16,10 +16,10 @@ use crate::site::{program, until};
 /// Nothing takes longer.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-const SECRET: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+pub(crate) const SECRET: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 
 /// Blocks of both nodes at the start: enough coins to spend.
-const BLOCKS: u32 = 160;
+pub(crate) const BLOCKS: u32 = 160;
 
 /// The pool of an upstream, by its number, or the farm itself.
 pub(crate) const SOLO: u8 = 0xff;
@@ -40,7 +40,6 @@ pub(crate) struct Farm {
     _providers: [Program; 2],
     pub(crate) upstreams: Vec<Upstream>,
     pub(crate) jdc: Program,
-    jdc_port: u16,
     directory: TempDir,
 }
 
@@ -49,7 +48,20 @@ impl Farm {
     /// node.
     pub(crate) async fn start(mode: &str, upstreams: u8) -> Self {
         let node = Node::with_blocks(BLOCKS).await;
-        Self::around(node, None, mode, upstreams).await
+        Self::around(node, None, (mode, ""), upstreams).await
+    }
+
+    /// Around this node, with further sections of its configuration; [`apart`](Self::apart) or not.
+    pub(crate) async fn choosing(node: Node, mode: &str, is_apart: bool, sections: &str) -> Self {
+        let pools_node = if is_apart {
+            let pools_node = Node::with_blocks(0).await;
+            copy_blocks(&node, &pools_node).await;
+            Some(pools_node)
+        } else {
+            None
+        };
+        let sections = format!("[node]\n{}{sections}", node.rpc_access());
+        Self::around(node, pools_node, (mode, &sections), 1).await
     }
 
     /// With one upstream that has a node of its own.
@@ -57,10 +69,15 @@ impl Farm {
         let node = Node::with_blocks(BLOCKS).await;
         let pools_node = Node::with_blocks(0).await;
         copy_blocks(&node, &pools_node).await;
-        Self::around(node, Some(pools_node), mode, 1).await
+        Self::around(node, Some(pools_node), (mode, ""), 1).await
     }
 
-    async fn around(node: Node, pools_node: Option<Node>, mode: &str, upstreams: u8) -> Self {
+    async fn around(
+        node: Node,
+        pools_node: Option<Node>,
+        (mode, further): (&str, &str),
+        upstreams: u8,
+    ) -> Self {
         let directory = TempDir::new().unwrap();
         let theirs = pools_node.as_ref().unwrap_or(&node);
         let provider = template_provider(&node);
@@ -74,7 +91,7 @@ impl Farm {
             sections += &section;
         }
         let keys = format!(
-            "mode = \"{mode}\"\ncoinbase_reward_script = \"{}\"\nshare_batch_size = 1\n{}{sections}",
+            "mode = \"{mode}\"\ncoinbase_reward_script = \"{}\"\nshare_batch_size = 1\n{}{further}{sections}",
             reward_script(SOLO),
             server_section(
                 "template_provider",
@@ -82,8 +99,7 @@ impl Farm {
                 Protocol::TemplateDistributionProtocol
             ),
         );
-        let jdc_port = free_port();
-        let jdc = Program::start(program("jdc"), jdc_port, &keys);
+        let jdc = Program::start(program("jdc"), free_port(), &keys);
         jdc.wait_for_health(0);
         Self {
             node,
@@ -91,7 +107,6 @@ impl Farm {
             _providers: [provider, pools_provider],
             upstreams: running,
             jdc,
-            jdc_port,
             directory,
         }
     }
@@ -114,7 +129,7 @@ impl Farm {
         let _ = std::fs::remove_file(&report);
         let upstream = self.jdc.upstream(Protocol::MiningProtocol);
         let process = Command::new(program("mining-device"))
-            .args(["--pool-address", &format!("127.0.0.1:{}", self.jdc_port)])
+            .args(["--pool-address", &upstream.address.to_string()])
             .args(["--pool-public-key", &upstream.authority.to_string()])
             // So slow that each share is found at once.
             .args(["--user-identity", "farm.rig", "--nominal-hashrate", "1"])
@@ -154,16 +169,22 @@ impl Farm {
     pub(crate) async fn block_for(&self, payee: u8, height: u32) -> String {
         let what = format!("a block above {height} for {payee}");
         until(&what, DEADLINE, async || {
-            let tip = self.node.height().await;
-            for height in height + 1..=tip {
-                let hash = self.hash_at(height).await;
-                if paid(&self.node, &hash).await == script(payee) {
-                    return Ok(hash);
-                }
-            }
-            Err(format!("height {tip}"))
+            let found = self.paid_above(height, payee).await;
+            found.ok_or_else(|| "none so far".to_owned())
         })
         .await
+    }
+
+    /// The lowest block above `height` that pays whom it should.
+    pub(crate) async fn paid_above(&self, height: u32, payee: u8) -> Option<String> {
+        let tip = self.node.height().await;
+        for height in height + 1..=tip {
+            let hash = self.hash_at(height).await;
+            if paid(&self.node, &hash).await == script(payee) {
+                return Some(hash);
+            }
+        }
+        None
     }
 
     async fn hash_at(&self, height: u32) -> String {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bitcoin::consensus::deserialize;
 use bitcoin::hex::FromHex;
-use bitcoin::{Block, ScriptBuf};
+use bitcoin::{Block, Network, ScriptBuf};
 use jds::core::{DeclarationServer, Event, Input, Judgement, NodeView, Policy, Tip};
 use jds::transaction::Transaction;
 use protocol::frame::{Frame, FrameHeader};
@@ -45,6 +45,7 @@ fn policy() -> Policy {
     Policy {
         secret: Secret::new(&[3; 32]),
         payout: ScriptBuf::from_bytes(SCRIPT.to_vec()),
+        network: Network::Regtest,
         token_lifetime: Duration::from_secs(3600),
         tokens_per_minute: 20,
         max_declarations: 3,

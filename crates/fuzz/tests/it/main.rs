@@ -111,7 +111,9 @@ tests![
     noise,
     provider_client,
     setup,
+    stratum_v1,
     template_server,
     text,
     token,
+    translator,
 ];

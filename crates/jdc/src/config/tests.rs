@@ -9,7 +9,7 @@ fn read(text: &str) -> Result<Config, Problems> {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(text.as_bytes()).unwrap();
     let mut reader = Reader::load(Some(file.path()), "JDC", std::iter::empty())?;
-    let config = Config::read(&mut reader);
+    let config = Config::read(&Options::default(), &mut reader);
     reader.finish()?;
     Ok(config.unwrap())
 }
@@ -208,5 +208,103 @@ fn every_problem_is_told_at_once() {
     for (number, key) in (0..2).flat_map(|n| expected.map(|key| (n, key))) {
         let key = format!("upstreams[{number}].{key}");
         assert!(keys.contains(&key.as_str()), "{key} not in {keys:?}");
+    }
+}
+
+const TXIDS: [&str; 2] = [
+    "1111111111111111111111111111111111111111111111111111111111111111",
+    "2222222222222222222222222222222222222222222222222222222222222222",
+];
+const NODE: &str =
+    "[node]\nrpc_address = \"127.0.0.1:18443\"\nrpc_user = \"u\"\nrpc_password = \"p\"\n";
+
+fn choosing(selection: &str) -> String {
+    format!("{}[selection]\n{selection}", good())
+}
+
+#[test]
+fn a_selection_is_read() {
+    let config = read(&good()).unwrap();
+    assert!(config.selection.is_all() && config.node.is_none());
+    let [one, other] = TXIDS;
+    let text = choosing(&format!(
+        "min_fee_rate = 2.5\nmax_weight = 1000000\npinned = [\"{one}\"]\nbanned = [\"{other}\"]\n"
+    ));
+    let config = read(&format!("{text}{NODE}")).unwrap();
+    let selection = config.selection;
+    assert_eq!(selection.min_fee_rate.to_sat_per_kwu(), 625);
+    assert_eq!(selection.max_weight, 1_000_000);
+    assert_eq!(selection.pinned, [one.parse().unwrap()].into());
+    assert_eq!(selection.banned, [other.parse().unwrap()].into());
+    assert!(config.node.is_some());
+}
+
+#[test]
+fn whoever_chooses_transactions_needs_a_node() {
+    check(&choosing("min_fee_rate = 1.0\n"), "node", "missing");
+    assert!(read(&choosing("min_fee_rate = 0.0\n")).is_ok());
+}
+
+#[test]
+fn each_problem_of_a_selection_is_named() {
+    let [one, _] = TXIDS;
+    let both = format!("pinned = [\"{one}\"]\nbanned = [\"{one}\"]\n");
+    let cases = [
+        (
+            "min_fee_rate = -1.0\n",
+            "selection.min_fee_rate",
+            "must be 0",
+        ),
+        ("max_weight = 4000001\n", "selection.max_weight", "4000000"),
+        ("max_weight = 9999\n", "selection.max_weight", "10000"),
+        ("pinned = [\"zz\"]\n", "selection.pinned", "expected a txid"),
+        ("banned = [\"11\"]\n", "selection.banned", "expected a txid"),
+        (&both, "selection.pinned", "banned as well"),
+        ("pined = []\n", "selection.pined", "selection.pinned"),
+    ];
+    for (selection, key, what) in cases {
+        check(&format!("{}{NODE}", choosing(selection)), key, what);
+    }
+}
+
+#[test]
+fn own_outputs_are_read_and_checked() {
+    let with = |outputs: &str| format!("{}{outputs}", good());
+    let output = |script: &str, percent: &str| {
+        format!("[[coinbase_outputs]]\nscript = \"{script}\"\n{percent}\n")
+    };
+    let data = output("raw(6a020102)", "");
+    let paid = output(
+        "addr(bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080)",
+        "percent = 30",
+    );
+    let config = read(&with(&format!("{data}{paid}"))).unwrap();
+    let percents: Vec<u8> = config.kit.outputs.iter().map(|own| own.percent).collect();
+    assert_eq!(percents, [0, 30]);
+    let other = output("addr(bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4)", "");
+    let long = output(&format!("raw({})", "6a".repeat(4_001)), "");
+    let much = output("raw(51)", "percent = 80");
+    for (outputs, key, what) in [
+        (
+            other,
+            "coinbase_outputs[0].script",
+            "not an address of regtest",
+        ),
+        (output("zz", ""), "coinbase_outputs[0].script", "descriptor"),
+        (
+            output("raw(51)", "percent = 101"),
+            "coinbase_outputs[0].percent",
+            "0 to 100",
+        ),
+        (
+            output("raw(51)", "sats = 1"),
+            "coinbase_outputs[0].sats",
+            "unknown key",
+        ),
+        (much.repeat(2), "coinbase_outputs", "160 percent"),
+        (data.repeat(17), "coinbase_outputs", "at most 16"),
+        (long, "coinbase_outputs", "at most 4000"),
+    ] {
+        check(&with(&outputs), key, what);
     }
 }

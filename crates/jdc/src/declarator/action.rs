@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bitcoin::Txid;
 use protocol::custom_work::{CustomShare, CustomWorkEvent, CustomWorkInput};
 use protocol::declaration::client::{DeclarationEvent, DeclarationInput};
 use protocol::provider::ProviderInput;
@@ -10,10 +11,11 @@ use protocol::transactions::TransactionData;
 use protocol::work::Work;
 
 use super::job::{Ending, Found};
+use super::selection::Pin;
 
 /// Something happened.
 #[derive(Debug)]
-pub(crate) enum Input {
+pub enum Input {
     /// The template provider has something new to mine on.
     Work(Work),
     /// It gave the transactions of a template.
@@ -34,6 +36,17 @@ pub(crate) enum Input {
         /// Its reason.
         code: String,
     },
+    /// The node has told what it knows of the fees that it was asked for.
+    Fees {
+        /// Connection of the template that they are for.
+        session: u64,
+        /// Its id.
+        template_id: u64,
+        /// Satoshis, of those it knows.
+        fees: Vec<(Txid, u64)>,
+    },
+    /// The node has told where transactions are that are not in the newest template.
+    Pins(Vec<(Txid, Pin)>),
     /// On the connection to an upstream's pool.
     Pool(usize, CustomWorkEvent),
     /// That connection is over.
@@ -71,11 +84,30 @@ pub(crate) enum Input {
 
 /// Something is to be done.
 #[derive(Debug)]
-pub(crate) enum Action {
+pub enum Action {
     /// Give this to the miners.
     Publish(Work),
     /// Tell the template provider. It is not dialled before the first constraints.
     Provider(ProviderInput),
+    /// Ask the node what these transactions pay; to be answered by [`Input::Fees`].
+    Fees {
+        /// Connection of the template that they are for.
+        session: u64,
+        /// Its id.
+        template_id: u64,
+        /// Without repetitions.
+        txids: Vec<Txid>,
+    },
+    /// Ask the node where these transactions are, and to put them first in its templates; to be
+    /// answered by [`Input::Pins`].
+    Pin(Vec<Txid>),
+    /// Give the node a block that the template provider knows nothing of.
+    Submit {
+        /// Its hash, in header order.
+        hash: [u8; 32],
+        /// All of it, serialized.
+        block: Vec<u8>,
+    },
     /// Tell an upstream's pool.
     Pool(usize, CustomWorkInput),
     /// Tell an upstream's job declarator server.
@@ -86,7 +118,7 @@ pub(crate) enum Action {
 
 /// For logs and metrics.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Report {
+pub enum Report {
     /// The miners work for somebody else; `None` for solo work.
     Switched(Option<usize>),
     /// An upstream failed, whether or not it was worked for.
@@ -103,11 +135,25 @@ pub(crate) enum Report {
         /// Which, and why.
         reason: String,
     },
+    /// The transactions of a template could not be chosen from: it is mined without any.
+    Emptied {
+        /// The provider's id.
+        template: u64,
+        /// Why.
+        why: &'static str,
+    },
     /// A job was declared.
     Sent {
         /// Ours.
         job: u64,
         /// Microseconds since its template came.
+        micros: u64,
+    },
+    /// The job declarator server takes a job.
+    Declared {
+        /// Ours.
+        job: u64,
+        /// Microseconds since it was declared.
         micros: u64,
     },
     /// The pool takes a job.
@@ -154,7 +200,7 @@ pub(crate) enum Report {
         /// Why, for metrics.
         why: &'static str,
     },
-    /// A block is on its way to the template provider.
+    /// A block is on its way to the template provider, or to the node.
     Block {
         /// The job it was found on.
         job: u64,

@@ -16,29 +16,29 @@ use protocol::work::Template;
 /// Bytes that a miner of an extended channel chooses.
 const ROLLABLE: usize = 8;
 /// Bytes of the extranonce that are shared out among the miners: connection, channel, rollable.
-pub(crate) const LOCAL_EXTRANONCE: usize = 4 + 2 + ROLLABLE;
+pub const LOCAL_EXTRANONCE: usize = 4 + 2 + ROLLABLE;
 /// Bytes of a signature at most, so that the scriptSig fits with any pool's extranonce.
-pub(crate) const MAX_SIGNATURE: usize = MAX_SCRIPT_SIG - MAX_TEMPLATE_PREFIX - 2 - MAX_EXTRANONCE;
+pub const MAX_SIGNATURE: usize = MAX_SCRIPT_SIG - MAX_TEMPLATE_PREFIX - 2 - MAX_EXTRANONCE;
 
 /// A connection's part of the extranonce.
-pub(crate) fn space(slot: u32) -> ExtranonceSpace {
+pub fn space(slot: u32) -> ExtranonceSpace {
     ExtranonceSpace::new(&slot.to_be_bytes(), ROLLABLE).expect("14 bytes fit")
 }
 
 /// What an upstream asks of coinbases.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Terms {
+pub struct Terms {
     /// Which upstream.
-    pub(crate) upstream: usize,
+    pub upstream: usize,
     /// Where the pool wants us to search.
-    pub(crate) seat: std::sync::Arc<Seat>,
+    pub seat: std::sync::Arc<Seat>,
     /// Whom it wants to be paid.
-    pub(crate) payout: PayoutScripts,
+    pub payout: PayoutScripts,
 }
 
 impl Terms {
     /// What stands between the pool's prefix and the miners' part.
-    pub(crate) fn padding(&self, job: u64) -> Vec<u8> {
+    pub fn padding(&self, job: u64) -> Vec<u8> {
         let len = self.seat.extranonce_size.saturating_sub(LOCAL_EXTRANONCE);
         let mut padding = vec![0; len];
         for (byte, of_job) in padding.iter_mut().rev().zip(job.to_le_bytes()) {
@@ -50,16 +50,28 @@ impl Terms {
 
 /// What all coinbases have in common.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct CoinbaseKit {
+pub struct CoinbaseKit {
     /// Paid by solo work.
-    pub(crate) reward_script: ScriptBuf,
+    pub reward_script: ScriptBuf,
     /// In every coinbase; may be empty.
-    pub(crate) signature: Vec<u8>,
+    pub signature: Vec<u8>,
+    /// Outputs beyond those that pay whom they must.
+    pub outputs: Vec<OwnOutput>,
+}
+
+/// An output of the miner's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnOutput {
+    /// Whom it pays, or what it says.
+    pub script: ScriptBuf,
+    /// Of what solo work pays out. What has no part of it stands in every coinbase and pays
+    /// nothing; the others in those of solo work only: nobody shares out a pool's reward.
+    pub percent: u8,
 }
 
 impl CoinbaseKit {
     /// For `template` as job number `job`, on these terms or for ourselves.
-    pub(crate) fn build(&self, template: &Template, job: u64, terms: Option<&Terms>) -> Coinbase {
+    pub fn build(&self, template: &Template, job: u64, terms: Option<&Terms>) -> Coinbase {
         let start = match terms {
             Some(terms) => {
                 let prefix = &terms.seat.extranonce_prefix;
@@ -68,10 +80,7 @@ impl CoinbaseKit {
             None => (job as u32).to_be_bytes().to_vec(),
         };
         let total = template.coinbase_tx_value_remaining;
-        let ours = [self.reward_script.clone()];
-        let paid = terms.map_or(&ours[..], |terms| &terms.payout);
-        // SV2 6.4.3: everything goes to the first, the others are only there.
-        let sats = std::iter::once(total).chain(std::iter::repeat(0));
+        let payout = terms.map(|terms| &terms.payout);
         Coinbase::build(
             template,
             Parts {
@@ -79,29 +88,56 @@ impl CoinbaseKit {
                 extranonce_start: &start,
                 extranonce_len: start.len() + LOCAL_EXTRANONCE,
             },
-            paid.iter().zip(sats).collect(),
+            self.outputs(total, payout),
         )
     }
 
-    /// Room for the output that pays us.
-    pub(crate) fn constraints(&self) -> Constraints {
-        constraints(std::slice::from_ref(&self.reward_script))
+    /// Who gets how much of `total`.
+    fn outputs<'a>(
+        &'a self,
+        total: u64,
+        payout: Option<&'a PayoutScripts>,
+    ) -> Vec<(&'a ScriptBuf, u64)> {
+        let own = self.outputs.iter();
+        let part = |percent: u8| (u128::from(total) * u128::from(percent) / 100) as u64;
+        match payout {
+            // SV2 6.4.3: everything goes to the first, the others are only there.
+            Some(payout) => {
+                let sats = std::iter::once(total).chain(std::iter::repeat(0));
+                let own = own.filter(|output| output.percent == 0);
+                let own = own.map(|output| (&output.script, 0));
+                payout.iter().zip(sats).chain(own).collect()
+            }
+            None => {
+                let own: Vec<_> = own
+                    .map(|output| (&output.script, part(output.percent)))
+                    .collect();
+                let given: u64 = own.iter().map(|(_, sats)| sats).sum();
+                let ours = (&self.reward_script, total.saturating_sub(given));
+                std::iter::once(ours).chain(own).collect()
+            }
+        }
     }
-}
 
-/// Room for outputs with these scripts (SV2 7.1).
-pub(crate) fn constraints(scripts: &[ScriptBuf]) -> Constraints {
-    let size = |script: &ScriptBuf| {
-        let len = script.len();
-        8 + bitcoin::VarInt(len as u64).size() + len
-    };
-    // Scripts outside the witness count four times.
-    let sigops: usize = scripts
-        .iter()
-        .map(|script| script.count_sigops_legacy() * 4)
-        .sum();
-    Constraints {
-        size: scripts.iter().map(size).sum::<usize>() as u32,
-        sigops: sigops.min(usize::from(u16::MAX)) as u16,
+    /// Room for the outputs of an upstream's work, or of solo work (SV2 7.1).
+    pub fn constraints(&self, payout: Option<&PayoutScripts>) -> Constraints {
+        let scripts: Vec<&ScriptBuf> = self
+            .outputs(0, payout)
+            .into_iter()
+            .map(|(script, _)| script)
+            .collect();
+        let size = |script: &&ScriptBuf| {
+            let len = script.len();
+            8 + bitcoin::VarInt(len as u64).size() + len
+        };
+        // Scripts outside the witness count four times.
+        let sigops: usize = scripts
+            .iter()
+            .map(|script| script.count_sigops_legacy() * 4)
+            .sum();
+        Constraints {
+            size: scripts.iter().map(size).sum::<usize>() as u32,
+            sigops: sigops.min(usize::from(u16::MAX)) as u16,
+        }
     }
 }

@@ -15,7 +15,7 @@ use super::coinbase::{CoinbaseKit, Terms};
 
 /// How far a job has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Stage {
+pub enum Stage {
     /// It is ours alone: nobody has to take it.
     Solo,
     /// It will be declared when it can be: its tip, its transactions or its upstream are missing.
@@ -38,7 +38,7 @@ pub(crate) enum Stage {
 
 /// Why nobody will ever take a job.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Ending {
+pub enum Ending {
     /// Its tip was replaced.
     #[error("its tip is gone")]
     Stale,
@@ -55,7 +55,7 @@ pub(crate) enum Ending {
 
 impl Ending {
     /// For metrics.
-    pub(crate) fn label(&self) -> &'static str {
+    pub fn label(&self) -> &'static str {
         match self {
             Self::Stale => "stale",
             Self::Refused(_) => "job-refused",
@@ -67,64 +67,72 @@ impl Ending {
 
 /// What became of a job's shares.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
-pub(crate) struct Tally {
+pub struct Tally {
     /// Accepted from miners.
-    pub(crate) accepted: u64,
+    pub accepted: u64,
     /// Of these, too easy for the pool.
-    pub(crate) below_target: u64,
+    pub below_target: u64,
     /// Submitted to the pool.
-    pub(crate) relayed: u64,
+    pub relayed: u64,
     /// Accepted by the pool.
-    pub(crate) acknowledged: u64,
+    pub acknowledged: u64,
     /// Rejected by the pool.
-    pub(crate) rejected: u64,
+    pub rejected: u64,
     /// Neither.
-    pub(crate) lost: u64,
+    pub lost: u64,
 }
 
 /// When things happened, counted from the job's creation.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Timeline {
+pub struct Timeline {
     /// DeclareMiningJob was sent.
-    pub(crate) sent: Option<Duration>,
+    pub sent: Option<Duration>,
     /// The job declarator server took it, or gave its token.
-    pub(crate) declared: Option<Duration>,
+    pub declared: Option<Duration>,
     /// The pool took it.
-    pub(crate) set: Option<Duration>,
+    pub set: Option<Duration>,
 }
 
 /// A job.
 #[derive(Debug)]
-pub(crate) struct Job {
+pub struct Job {
     /// Our name for it; the miners' template id.
-    pub(crate) id: u64,
+    pub id: u64,
     /// `None` for solo work.
-    pub(crate) terms: Option<Terms>,
+    pub terms: Option<Terms>,
     /// The provider's template.
-    pub(crate) source: Arc<Template>,
+    pub source: Arc<Template>,
     /// The same with our coinbase and our name: what the miners get.
-    pub(crate) template: Arc<Template>,
+    pub template: Arc<Template>,
     /// `None` while it is for a tip to come.
-    pub(crate) prev_hash: Option<Arc<PrevHash>>,
-    pub(crate) stage: Stage,
+    pub prev_hash: Option<Arc<PrevHash>>,
+    /// How far it has come.
+    pub stage: Stage,
     /// Whether miners have ever got it.
-    pub(crate) is_published: bool,
+    pub is_published: bool,
     /// Whether the pool would take its shares for much more or much less than it asks for now.
-    pub(crate) is_outdated: bool,
+    pub is_outdated: bool,
     pub(crate) cache: Cache,
-    pub(crate) created: Now,
-    pub(crate) timeline: Timeline,
-    pub(crate) tally: Tally,
+    /// When.
+    pub created: Now,
+    /// When the rest happened.
+    pub timeline: Timeline,
+    /// What became of its shares.
+    pub tally: Tally,
     /// Transactions that the job declarator server asked for.
-    pub(crate) provided: usize,
+    pub provided: usize,
     /// How many there are in the block, as far as they were asked for.
-    pub(crate) transactions: Option<usize>,
+    pub transactions: Option<usize>,
+    /// How many of the template provider's the miner did not want, as far as they are known.
+    pub left_out: Option<usize>,
+    /// What these weigh together, as far as they were asked for.
+    pub weight: Option<u64>,
     /// The first blocks found on it, in header order.
-    pub(crate) blocks: Vec<[u8; 32]>,
+    pub blocks: Vec<[u8; 32]>,
     /// A block that the job declarator server is to be told of as soon as it knows the job.
-    pub(crate) unpushed: Option<PushedSolution>,
+    pub unpushed: Option<PushedSolution>,
     /// When its upstream first said that our tip is unknown to it.
-    pub(crate) ahead_since: Option<Instant>,
+    pub ahead_since: Option<Instant>,
 }
 
 impl Job {
@@ -160,6 +168,8 @@ impl Job {
             tally: Tally::default(),
             provided: 0,
             transactions: None,
+            left_out: None,
+            weight: None,
             blocks: Vec::new(),
             unpushed: None,
             ahead_since: None,
@@ -167,18 +177,23 @@ impl Job {
     }
 
     /// Whose it is.
-    pub(crate) fn upstream(&self) -> Option<usize> {
+    pub fn upstream(&self) -> Option<usize> {
         self.terms.as_ref().map(|terms| terms.upstream)
     }
 
     /// Whether it is for this tip.
-    pub(crate) fn is_on(&self, tip: &PrevHash) -> bool {
+    pub fn is_on(&self, tip: &PrevHash) -> bool {
         let own = self.prev_hash.as_ref();
         own.is_some_and(|own| own.prev_hash == tip.prev_hash)
     }
 
-    /// Whether something may still come of it.
-    pub(crate) fn is_over(&self) -> bool {
+    /// Shares that wait for the pool to take it.
+    pub fn waiting(&self) -> usize {
+        self.cache.len()
+    }
+
+    /// Whether nothing will come of it any more.
+    pub fn is_over(&self) -> bool {
         matches!(self.stage, Stage::Over(_))
     }
 
@@ -187,7 +202,7 @@ impl Job {
     }
 
     /// For the job declarator server. `None` for solo work.
-    pub(crate) fn declaration(&self, transactions: Arc<TransactionData>) -> Option<Declaration> {
+    pub fn declaration(&self, transactions: Arc<TransactionData>) -> Option<Declaration> {
         let (coinbase_tx_prefix, coinbase_tx_suffix) = self.template.coinbase.declared();
         Some(Declaration {
             job: self.id,
@@ -200,7 +215,7 @@ impl Job {
     }
 
     /// For the pool. `None` for solo work, and without a tip.
-    pub(crate) fn custom_job(&self, token: Vec<u8>) -> Option<CustomJob> {
+    pub fn custom_job(&self, token: Vec<u8>) -> Option<CustomJob> {
         let prev_hash = self.prev_hash.as_ref()?;
         let template = &self.template;
         Some(CustomJob {
@@ -221,7 +236,7 @@ impl Job {
     }
 
     /// A share as the pool is to see it: with everything behind its own prefix (T-14).
-    pub(crate) fn share(&self, found: &Found) -> CustomShare {
+    pub fn share(&self, found: &Found) -> CustomShare {
         let padding = self.terms.as_ref().map(|terms| terms.padding(self.id));
         CustomShare {
             job: self.id,
@@ -236,7 +251,7 @@ impl Job {
 
     /// A block as a job declarator server is to see it: with the whole extranonce, and all that it
     /// does not know from the job. `None` for a tip to come, on which no block can be found.
-    pub(crate) fn solution(&self, found: &Found) -> Option<PushedSolution> {
+    pub fn solution(&self, found: &Found) -> Option<PushedSolution> {
         let prev_hash = self.prev_hash.as_ref()?;
         Some(PushedSolution {
             extranonce: self.whole_extranonce(found),
@@ -260,15 +275,15 @@ impl Job {
 
 /// A share that a miner found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Found {
+pub struct Found {
     /// Header field.
-    pub(crate) nonce: u32,
+    pub nonce: u32,
     /// Header field.
-    pub(crate) ntime: u32,
+    pub ntime: u32,
     /// Header field, whole.
-    pub(crate) version: u32,
+    pub version: u32,
     /// The miners' part of the extranonce.
-    pub(crate) extranonce: Vec<u8>,
+    pub extranonce: Vec<u8>,
     /// The block hash, in header order.
-    pub(crate) hash: [u8; 32],
+    pub hash: [u8; 32],
 }

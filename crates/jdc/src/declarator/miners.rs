@@ -78,6 +78,7 @@ impl Declarator {
         let id = self.next_job;
         self.next_job += 1;
         let mut job = Job::new(id, now, source, terms, &self.kit);
+        job.left_out = self.selector.left_out(source);
         job.prev_hash = tip.cloned();
         if let Some(oldest) = self.jobs.push(job) {
             shares::report_lost(oldest.cache.len(), "forgotten", out);
@@ -87,7 +88,7 @@ impl Declarator {
 }
 
 /// Whether two are the same for whoever compares by identity, as the miners' channels do.
-fn is_same(a: &Work, b: &Work) -> bool {
+pub(super) fn is_same(a: &Work, b: &Work) -> bool {
     let same_futures = || {
         let pairs = a.futures.iter().zip(&b.futures);
         a.futures.len() == b.futures.len() && pairs.into_iter().all(|(a, b)| Arc::ptr_eq(a, b))

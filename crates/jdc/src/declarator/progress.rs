@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use protocol::core::Now;
 use protocol::custom_work::CustomWorkInput;
-use protocol::declaration::client::DeclarationInput;
+use protocol::declaration::client::{DeclarationInput, MAX_OPEN};
 use protocol::target::Target;
 use protocol::work::Work;
 
@@ -18,6 +18,9 @@ use super::{Action, Declarator, Job, Mode, Report, shares};
 const STALE_CHAIN_TIP: &str = "stale-chain-tip";
 /// When it is asked again.
 const RETRY: Duration = Duration::from_millis(500);
+/// Jobs that a job declarator server may have to look at, at once. What comes faster waits here, and
+/// is soon overtaken.
+const MAX_ASKED: usize = MAX_OPEN;
 /// How long its node may be behind ours.
 const MAX_BEHIND: Duration = Duration::from_secs(10);
 
@@ -29,6 +32,11 @@ impl Declarator {
             return;
         }
         for (session, template_id) in self.sources.ask() {
+            if let Some(held) = self.selector.held((session, template_id)) {
+                let answer = Transactions::Held(held);
+                self.sources.answered((session, template_id), answer);
+                continue;
+            }
             let request = protocol::provider::ProviderInput::RequestTransactions {
                 session,
                 template_id,
@@ -57,7 +65,7 @@ impl Declarator {
         }
     }
 
-    /// Asks for every job that can be asked for now.
+    /// Asks for every job that can be asked for now, first for the newest one.
     pub(super) fn push_on(&mut self, now: Now, work: &Work, out: &mut Vec<Action>) {
         let active = self.ranking.active();
         let candidates: Vec<usize> = self.ranking.candidates(now.instant).collect();
@@ -79,14 +87,15 @@ impl Declarator {
                 && self.ranking.is_usable(upstream, now.instant)
                 && self.terms(upstream) == job.terms
         };
-        let wanted: Vec<u64> = self
-            .jobs
-            .iter()
-            .filter(|job| wanted(job))
-            .map(|job| job.id)
-            .collect();
-        for id in wanted {
-            self.ask(id, out);
+        let mut wanted: Vec<&Job> = self.jobs.iter().filter(|job| wanted(job)).collect();
+        wanted.sort_by_key(|job| !Arc::ptr_eq(&job.source, &work.template));
+        let wanted: Vec<(u64, Option<usize>)> =
+            wanted.iter().map(|job| (job.id, job.upstream())).collect();
+        for (id, upstream) in wanted {
+            let asked = |job: &&Job| job.stage == Stage::Declaring && job.upstream() == upstream;
+            if self.jobs.iter().filter(asked).count() < MAX_ASKED {
+                self.ask(id, out);
+            }
         }
     }
 
@@ -125,6 +134,10 @@ impl Declarator {
         };
         let after = job.since_created(now);
         job.timeline.sent.get_or_insert(after);
+        // Not before: declaring must not wait for it.
+        if let Transactions::Held(transactions) = self.sources.transactions(&job.source) {
+            job.weight = transactions.weight();
+        }
         let micros = after.as_micros() as u64;
         out.push(Action::Report(Report::Sent { job: id, micros }));
     }
@@ -145,7 +158,12 @@ impl Declarator {
         let Some(job) = self.jobs.get_mut(id) else {
             return;
         };
-        job.timeline.declared = Some(job.since_created(now));
+        let after = job.since_created(now);
+        job.timeline.declared = Some(after);
+        if let Some(sent) = job.timeline.sent {
+            let micros = after.saturating_sub(sent).as_micros() as u64;
+            out.push(Action::Report(Report::Declared { job: id, micros }));
+        }
         if let Some(solution) = job.unpushed.take() {
             let push = DeclarationInput::PushSolution(solution);
             out.push(Action::Jds(terms.upstream, push));

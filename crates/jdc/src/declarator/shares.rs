@@ -66,7 +66,7 @@ impl Declarator {
         }
     }
 
-    /// Our own node first, then the job declarator server, then the pool (JDC-20, 21).
+    /// Our own node first, by whoever can give it the block, then the job declarator server, then the pool (JDC-20, 21).
     pub(super) fn block(&mut self, solution: Solution, out: &mut Vec<Action>) {
         let hash = solution.hash;
         let id = solution.template_id;
@@ -84,11 +84,16 @@ impl Declarator {
             extranonce: extranonce.to_vec(),
             hash,
         };
-        out.push(Action::Provider(ProviderInput::Solve(Solution {
-            session: job.source.session,
-            template_id: job.source.id,
-            ..solution
-        })));
+        let tip = job.prev_hash.as_ref();
+        let block = tip.and_then(|tip| self.selector.block(&job.source, tip, &solution));
+        out.push(match block {
+            Some(block) => Action::Submit { hash, block },
+            None => Action::Provider(ProviderInput::Solve(Solution {
+                session: job.source.session,
+                template_id: job.source.id,
+                ..solution
+            })),
+        });
         let share = job.terms.is_some().then(|| job.share(&found));
         let is_pushed = self.push(id, &found, out);
         if let Some(share) = share {

@@ -5,9 +5,12 @@ mod fallback;
 mod jobs;
 mod kept;
 mod relays;
+mod selection;
 mod start;
 
-use bitcoin::ScriptBuf;
+use std::collections::HashMap;
+
+use bitcoin::{Network, ScriptBuf, Txid};
 use protocol::coinbase::{Coinbase, CoinbasePlan, MAX_TEMPLATE_PREFIX};
 use protocol::custom_work::{CustomJob, CustomShare, CustomWorkEvent};
 use protocol::declaration::client::{
@@ -48,6 +51,12 @@ struct Desk {
     published: Vec<Work>,
     constraints: Vec<Constraints>,
     asked: Vec<u64>,
+    /// What the provider has.
+    transactions: Arc<TransactionData>,
+    /// What the node says they pay; `None` if it says nothing.
+    fees: Option<HashMap<Txid, u64>>,
+    pins: Vec<Vec<Txid>>,
+    submitted: Vec<([u8; 32], Vec<u8>)>,
     solved: Vec<Solution>,
     declared: Vec<(usize, Declaration)>,
     taken: Vec<(usize, u64)>,
@@ -65,12 +74,16 @@ impl Desk {
     }
 
     fn in_mode(mode: Mode, upstreams: usize) -> Self {
+        Self::choosing(mode, Selection::all(Network::Regtest), upstreams)
+    }
+
+    fn choosing(mode: Mode, selection: Selection, upstreams: usize) -> Self {
         let now = Now {
             instant: Instant::now(),
             unix: 1_800_000_000,
         };
         let mut desk = Self {
-            declarator: Declarator::new(mode, kit(), upstreams, now),
+            declarator: Declarator::new(mode, kit(), selection, upstreams, now),
             now,
             servers: (0..upstreams)
                 .map(|_| Servers {
@@ -84,6 +97,10 @@ impl Desk {
             published: Vec::new(),
             constraints: Vec::new(),
             asked: Vec::new(),
+            transactions: Arc::default(),
+            fees: Some(HashMap::new()),
+            pins: Vec::new(),
+            submitted: Vec::new(),
             solved: Vec::new(),
             declared: Vec::new(),
             taken: Vec::new(),
@@ -165,6 +182,13 @@ impl Desk {
                 Action::Pool(upstream, CustomWorkInput::HashRate(rate)) => {
                     self.hash_rates.push((upstream, rate));
                 }
+                Action::Fees {
+                    session,
+                    template_id,
+                    txids,
+                } => answers.extend(self.node_answer(session, template_id, txids)),
+                Action::Pin(txids) => self.pins.push(txids),
+                Action::Submit { hash, block } => self.submitted.push((hash, block)),
                 Action::Pool(_, CustomWorkInput::Leave) => unreachable!("the edge says that"),
             }
         }
@@ -173,12 +197,24 @@ impl Desk {
         }
     }
 
+    fn node_answer(&self, session: u64, template_id: u64, txids: Vec<Txid>) -> Option<Input> {
+        let fees = self.fees.as_ref()?;
+        let known = txids.into_iter();
+        Some(Input::Fees {
+            session,
+            template_id,
+            fees: known
+                .filter_map(|txid| Some((txid, *fees.get(&txid)?)))
+                .collect(),
+        })
+    }
+
     fn provider_answer(&self, session: u64, template_id: u64) -> Option<Input> {
         match self.provider {
             Manner::Takes => Some(Input::Transactions {
                 session,
                 template_id,
-                transactions: Arc::new(TransactionData::default()),
+                transactions: Arc::clone(&self.transactions),
             }),
             Manner::Refuses(code) => Some(Input::NoTransactions {
                 session,
@@ -364,6 +400,7 @@ fn kit() -> CoinbaseKit {
     CoinbaseKit {
         reward_script: script(99),
         signature: Vec::new(),
+        outputs: Vec::new(),
     }
 }
 

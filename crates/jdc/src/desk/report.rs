@@ -33,9 +33,17 @@ impl Desk {
                     reason, "upstream on standby lost"
                 );
             }
+            Report::Emptied { template, why } => {
+                warn!(template, why, "a template is mined without transactions");
+                metrics.emptied.inc();
+            }
             Report::Sent { job, micros } => {
                 debug!(job, micros, "job declared");
                 metrics.declared_after.observe(seconds(micros));
+            }
+            Report::Declared { job, micros } => {
+                debug!(job, micros, "declaration accepted");
+                metrics.answered_after.observe(seconds(micros));
             }
             Report::Set {
                 job,
@@ -88,6 +96,17 @@ impl Desk {
                 metrics.blocks.inc();
             }
         }
+    }
+
+    pub(super) fn measure_selection(&self) {
+        let metrics = &self.ends.metrics;
+        let newest = self.declarator.published().map(|work| work.template.id);
+        let job = newest.and_then(|id| self.declarator.job(id));
+        let left_out = job.and_then(|job| job.left_out).unwrap_or(0);
+        metrics.left_out.set(left_out as i64);
+        let pins = self.declarator.selector().pins();
+        let missing = pins.filter(|(_, pin)| pin.is_missing()).count();
+        metrics.pins_missing.set(missing as i64);
     }
 
     fn switched(&self, to: Option<usize>) {

@@ -1,9 +1,10 @@
 //! To a job declarator server.
 
 use daemon::clock;
+use daemon::dial;
 use daemon::drive::{Joined, drive};
 use protocol::declaration::client::{DeclarationClient, DeclarationEvent};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
@@ -13,39 +14,47 @@ use crate::declarator::Input;
 use crate::desk::Message;
 use crate::outlet::Outlet;
 
-/// Until the role stops.
-pub(super) async fn run(
-    number: usize,
-    pair: Pair,
-    desk: mpsc::Sender<Message>,
-    stop: CancellationToken,
-) {
-    let mut sessions = pair.jds.sessions(&stop);
-    while let Some((mut connection, _)) = sessions.next().await {
-        let mut client = DeclarationClient::new(pair.user_identity.clone());
-        if let Err(error) = connection.send(&client.connected(clock::now())).await {
-            debug!(%error, "the job declarator server left at once");
-            continue;
-        }
-        let session = stop.child_token();
-        let outlet = Outlet::new(&desk, &session);
-        let (inputs, mut inputs_in) = mpsc::channel(MAX_PENDING);
-        outlet.put(Message::JdsUp(number, inputs));
-        let mut redirect: Redirect = None;
-        let mut host = Joined {
-            inputs: &mut inputs_in,
-            on_event: |event| on_event(number, event, &outlet, &mut redirect),
-        };
-        let ended = drive(connection, &mut client, &mut host, &session).await;
-        let lost = Input::JdsLost {
-            upstream: number,
-            reason: ended.to_string(),
-        };
-        // The desk may be gone only when the role stops.
-        let _ = desk.send(Message::Input(lost)).await;
-        sessions.ended(&ended);
-        if let Some((host, port)) = redirect {
-            sessions.redirect(&host, port);
+/// One upstream's job declarator server.
+pub(super) struct Link {
+    pub(super) number: usize,
+    pub(super) pair: Pair,
+    pub(super) desk: mpsc::Sender<Message>,
+    pub(super) shown: watch::Sender<dial::Link>,
+    pub(super) stop: CancellationToken,
+}
+
+impl Link {
+    /// Until the role stops.
+    pub(super) async fn run(self) {
+        let number = self.number;
+        let sessions = self.pair.jds.sessions(&self.stop);
+        let mut sessions = sessions.shown_by(self.shown.clone());
+        while let Some((mut connection, _)) = sessions.next().await {
+            let mut client = DeclarationClient::new(self.pair.user_identity.clone());
+            if let Err(error) = connection.send(&client.connected(clock::now())).await {
+                debug!(%error, "the job declarator server left at once");
+                continue;
+            }
+            let session = self.stop.child_token();
+            let outlet = Outlet::new(&self.desk, &session);
+            let (inputs, mut inputs_in) = mpsc::channel(MAX_PENDING);
+            outlet.put(Message::JdsUp(number, inputs));
+            let mut redirect: Redirect = None;
+            let mut host = Joined {
+                inputs: &mut inputs_in,
+                on_event: |event| on_event(number, event, &outlet, &mut redirect),
+            };
+            let ended = drive(connection, &mut client, &mut host, &session).await;
+            let lost = Input::JdsLost {
+                upstream: number,
+                reason: ended.to_string(),
+            };
+            // The desk may be gone only when the role stops.
+            let _ = self.desk.send(Message::Input(lost)).await;
+            sessions.ended(&ended);
+            if let Some((host, port)) = redirect {
+                sessions.redirect(&host, port);
+            }
         }
     }
 }

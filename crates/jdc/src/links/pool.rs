@@ -1,6 +1,7 @@
 //! To a pool.
 
 use daemon::clock;
+use daemon::dial;
 use daemon::drive::{Host, drive};
 use protocol::custom_work::{CustomChannel, CustomWorkClient, CustomWorkEvent, CustomWorkInput};
 use protocol::setup::REQUIRES_FIXED_VERSION;
@@ -20,13 +21,15 @@ pub(super) struct Link {
     pub(super) pair: Pair,
     pub(super) desk: mpsc::Sender<Message>,
     pub(super) hash_rate: watch::Receiver<f32>,
+    pub(super) shown: watch::Sender<dial::Link>,
     pub(super) stop: CancellationToken,
 }
 
 impl Link {
     /// Until the role stops.
     pub(super) async fn run(self) {
-        let mut sessions = self.pair.pool.sessions(&self.stop);
+        let sessions = self.pair.pool.sessions(&self.stop);
+        let mut sessions = sessions.shown_by(self.shown.clone());
         while let Some((mut connection, accepted)) = sessions.next().await {
             if accepted.flags & REQUIRES_FIXED_VERSION != 0 {
                 warn!(upstream = %self.pair.pool.address, "the pool takes no rolled versions, our miners roll them");

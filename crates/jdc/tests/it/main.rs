@@ -4,5 +4,5 @@
 
 mod miner;
 mod scripts;
-mod server;
 mod site;
+mod view;

@@ -7,8 +7,8 @@ use protocol::message::mining::{
 use protocol::message::{Message, MiningOwned, text};
 use regtest::Program;
 
-use crate::server::Line;
 use crate::site::{N_BITS, NTIME};
+use regtest::Line;
 
 /// With one extended channel.
 pub(crate) struct Miner {

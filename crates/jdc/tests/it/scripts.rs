@@ -10,11 +10,11 @@ use protocol::message::{CommonMessagesOwned, JobDeclarationOwned, MiningOwned, t
 use protocol::setup::{REQUIRES_STANDARD_JOBS, REQUIRES_WORK_SELECTION};
 
 use crate::miner::Miner;
-use crate::server::{Fake, Line, want};
 use crate::site::{
     CHANNEL, N_BITS, NTIME, PREFIX, Site, accept_declaration, accept_job, give_template,
     give_token, give_transactions, hear_declaration, hear_job,
 };
+use regtest::{Fake, Line, want};
 
 /// The next share; changes of the hash rate before it are passed over.
 async fn hear_share(pool: &mut Line) -> SubmitSharesExtendedOwned {

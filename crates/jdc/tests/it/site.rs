@@ -15,8 +15,10 @@ use protocol::message::template::{
 use protocol::message::{JobDeclarationOwned, MiningOwned, TemplateDistributionOwned};
 use regtest::{Program, free_port};
 
-use crate::server::{Fake, Line, PATIENCE, want};
+use regtest::{Fake, LIMIT, Line, want};
 
+/// Whom the program's blocks pay.
+pub(crate) const REWARD: &str = "addr(bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080)";
 /// The pool's channel for the program.
 pub(crate) const CHANNEL: u32 = 7;
 /// What the pool's extranonces begin with; 16 bytes follow.
@@ -48,7 +50,7 @@ impl Site {
         let keys = format!(
             r#"
 mode = "{mode}"
-coinbase_reward_script = "addr(bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080)"
+coinbase_reward_script = "{REWARD}"
 shares_per_minute = 60.0
 share_batch_size = 1
 [template_provider]
@@ -102,7 +104,7 @@ user_identity = "farm"
     /// Waits until what the program tells over HTTP contains this: it may come later than what it
     /// is about.
     pub(crate) async fn wait_for(&self, path: &str, fact: &str) {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + LIMIT;
         loop {
             let told = self.program.get(path);
             if told.contains(fact) {

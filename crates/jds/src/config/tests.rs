@@ -5,6 +5,7 @@ use protocol::keys::AuthorityKey;
 
 use super::*;
 
+const SECRET: &str = "job_declaration.secret";
 const SECRET_TEXT: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 
 fn read(text: &str) -> Result<Config, Problems> {

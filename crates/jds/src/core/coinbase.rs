@@ -161,6 +161,11 @@ impl DeclaredCoinbase {
         self.extranonce_len
     }
 
+    /// In their order.
+    pub fn outputs(&self) -> &[TxOut] {
+        &self.outputs
+    }
+
     /// Satoshis of all outputs.
     pub fn value(&self) -> u64 {
         self.value

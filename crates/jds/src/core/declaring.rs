@@ -4,11 +4,13 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use protocol::coinbase::subsidy;
 use protocol::core::Now;
 use protocol::error_code::{
     INTERNAL_ERROR, INVALID_COINBASE_TX, INVALID_JOB, INVALID_MINING_JOB_TOKEN,
 };
 use protocol::message::declaration::{DeclareMiningJob, ProvideMissingTransactionsSuccess};
+use protocol::payout::Payout;
 use protocol::token::{Commitment, Scope, Token};
 
 use super::declaration::{Declaration, Progress, Stage, Step};
@@ -85,11 +87,26 @@ impl DeclarationServer {
         report.height = coinbase.height();
         report.value = coinbase.value();
         report.pool_value = coinbase.value_to(&self.policy.payout);
-        if report.pool_value == 0 {
-            let what = "the pool payout output gets nothing";
+        if !self.is_paid(&coinbase, &report.user) {
+            let (paid, value) = (report.pool_value, report.value);
+            let what = format!(
+                "of {value} satoshis the pool payout output gets {paid}, where it, or whom \
+                 {:?} asks to be paid, must get all",
+                report.user
+            );
             return Err(Refusal::new(INVALID_COINBASE_TX, what));
         }
         Ok(coinbase)
+    }
+
+    /// By the pool's own rule. A client is known here by the name that it opens its channel with.
+    fn is_paid(&self, coinbase: &DeclaredCoinbase, user: &str) -> bool {
+        let policy = &self.policy;
+        let wanted = Payout::parse(user, policy.network).unwrap_or_default();
+        // Late on regtest there is nothing to pay out but fees.
+        let least = subsidy(coinbase.height().into(), policy.network).min(1);
+        let paid = wanted.paid_by(coinbase.outputs(), &policy.payout, least);
+        paid.is_some()
     }
 
     /// Uses up the token, which was given for one declaration, whatever comes of it. Tells to whom.

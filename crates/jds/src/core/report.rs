@@ -25,7 +25,7 @@ pub struct Report {
     pub rounds: u32,
     /// Satoshis of all its outputs.
     pub value: u64,
-    /// Satoshis of the pool payout output.
+    /// Satoshis of outputs with the pool payout's script.
     pub pool_value: u64,
     /// From the declaration's arrival to its answer.
     pub took: Duration,

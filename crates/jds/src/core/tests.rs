@@ -46,6 +46,7 @@ fn policy() -> Policy {
     Policy {
         secret: secret(),
         payout: payout(),
+        network: Network::Regtest,
         token_lifetime: LIFETIME,
         tokens_per_minute: 120,
         max_declarations: 4,
@@ -118,6 +119,8 @@ fn numbered(numbers: impl IntoIterator<Item = u32>) -> Vec<Arc<Transaction>> {
 /// A connection, its clock, and what came out of it.
 struct Client {
     server: DeclarationServer,
+    /// Who it says it is.
+    user: &'static str,
     now: Now,
     out: Out,
 }
@@ -131,6 +134,7 @@ impl Client {
         let ids = StdRng::seed_from_u64(1);
         Self {
             server: DeclarationServer::new(Arc::new(policy), flags, node, ids, now),
+            user: "alice",
             now,
             out: Outbox::default(),
         }
@@ -161,7 +165,7 @@ impl Client {
     fn ask(&mut self, request_id: u32) -> Step {
         self.send(JobDeclarationOwned::AllocateMiningJobToken(
             AllocateMiningJobTokenOwned {
-                user_identifier: text("alice"),
+                user_identifier: text(self.user),
                 request_id,
             },
         ))

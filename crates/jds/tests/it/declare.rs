@@ -111,7 +111,13 @@ async fn what_the_node_refuses_is_refused_with_its_reason() {
             script_pubkey: vec![0x51].into(),
         },
     );
-    jdc.declared(&shared).await;
+    assert_eq!(jdc.refused(&shared).await.0, "invalid-coinbase-tx");
+    let mut moved = good.clone();
+    let output = moved.coinbase().output[0].clone();
+    moved.coinbase().output[0].value = Amount::ZERO;
+    moved.coinbase().output[0].script_pubkey = vec![0x51].into();
+    moved.coinbase().output.insert(1, output);
+    jdc.declared(&moved).await;
     jdc.declared(&good).await;
 }
 

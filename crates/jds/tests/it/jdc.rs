@@ -126,6 +126,29 @@ impl Jdc {
         self.connection.send(&bytes).await.unwrap();
     }
 
+    /// Sends a frame of any payload, and waits until the server has read it or has left.
+    pub(crate) async fn attack(&mut self, msg_type: u8, payload: &[u8]) {
+        const AFTERWARDS: u32 = u32::MAX;
+        let len = u32::try_from(payload.len()).unwrap().to_le_bytes();
+        let header = [0, 0, msg_type, len[0], len[1], len[2]];
+        let mut frames = [&header[..], payload].concat();
+        let request = AllocateMiningJobTokenOwned {
+            user_identifier: text("mallory"),
+            request_id: AFTERWARDS,
+        };
+        let request = JobDeclarationOwned::AllocateMiningJobToken(request);
+        encode(Message::JobDeclaration(request), &mut frames);
+        let mut is_there = self.connection.send(&frames).await.is_ok();
+        while is_there {
+            let answer = self.try_receive().await;
+            is_there = match answer {
+                Ok(Answer::Token { request_id, .. }) => request_id != AFTERWARDS,
+                Ok(_) => true,
+                Err(_) => false,
+            };
+        }
+    }
+
     pub(crate) async fn try_receive(&mut self) -> Result<Answer, WireError> {
         let frame = timeout(LIMIT, self.connection.receive())
             .await

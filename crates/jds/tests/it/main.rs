@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod declare;
+mod hostile;
 mod jdc;
 mod job;
 mod missing;

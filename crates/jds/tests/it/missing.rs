@@ -75,6 +75,32 @@ async fn a_job_can_be_completed_in_parts_and_in_two_flows_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn two_clients_with_the_same_request_ids_complete_their_own_jobs() {
+    // JDS-17, JDS-28
+    let (node, job) = half_known().await;
+    let (coin, value) = node.coinbase_of(9).await;
+    let private = spending(coin, vec![to_anyone(value)]);
+    let other_job = Job::with(&node, vec![private]).await;
+    let jds = Jds::ready(&node);
+    let (mut one, mut other) = (jds.client().await, jds.client().await);
+    let (first, second) = (one.start(&job).await, other.start(&other_job).await);
+    assert_eq!(first, second, "the same name for two jobs");
+    assert_eq!(missing(&mut one).await, [0, 2]);
+    assert_eq!(missing(&mut other).await, [0]);
+    other.provide(second, other_job.transactions(&[0])).await;
+    let answer = other.receive().await;
+    assert!(matches!(answer, Answer::Declared { request_id, .. } if request_id == second));
+    one.provide(first, job.transactions(&[0, 2])).await;
+    let answer = one.receive().await;
+    assert!(matches!(answer, Answer::Declared { request_id, .. } if request_id == first));
+    // Each block is the one of its client.
+    let (block, solution) = other_job.solve();
+    other.push(solution).await;
+    jds.wait_for_metric("sv2_jds_solutions_total{verdict=\"accepted\"} 1");
+    assert_eq!(node.tip().await, block.block_hash().to_string());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn wrong_transactions_are_refused_and_the_connection_stays() {
     // JDS-16, JDS-18
     let (node, job) = half_known().await;

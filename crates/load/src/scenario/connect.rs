@@ -6,16 +6,20 @@ use super::Bench;
 use crate::command_line::Connect;
 use crate::miner::Channel;
 use crate::report::Figures;
-use crate::swarm::{Steps, Swarm};
+use crate::subject::Subject;
+use crate::swarm::Steps;
 
-pub(super) async fn measure(bench: &mut Bench<'_>, options: &Connect) -> anyhow::Result<Figures> {
+pub(super) async fn measure(
+    bench: &mut Bench<impl Subject>,
+    options: &Connect,
+) -> anyhow::Result<Figures> {
     let mut figures = Figures::default();
-    let mut swarm = Swarm::new(bench.pool, Channel::Extended);
-    let (start, cpu) = (Instant::now(), bench.pool.cpu()?);
+    let mut swarm = bench.swarm(Channel::Extended);
+    let (start, cpu) = (Instant::now(), bench.cpu()?);
     let steps = swarm.grow(options.connections, options.at_once).await?;
-    let (wall, cpu) = (start.elapsed(), bench.pool.cpu()? - cpu);
+    let (wall, cpu) = (start.elapsed(), bench.cpu()? - cpu);
     let count = options.connections as f64;
-    figures.add("pool CPU per connection, ms", milliseconds(cpu) / count);
+    figures.add("CPU per connection, ms", milliseconds(cpu) / count);
     figures.add("connections per second", count / wall.as_secs_f64());
     let mut opened = times(&steps, |steps| steps.opened);
     figures.add_quantiles("channel open after, ms", &mut opened);

@@ -6,12 +6,17 @@ use super::{AT_ONCE, Bench};
 use crate::command_line::Paced;
 use crate::miner::{Channel, Pace};
 use crate::report::Figures;
-use crate::swarm::Swarm;
+use crate::subject::Subject;
 
-pub(super) async fn measure(bench: &mut Bench<'_>, options: &Paced) -> anyhow::Result<Figures> {
-    let mut swarm = Swarm::new(bench.pool, Channel::Extended);
+pub(super) async fn measure(
+    bench: &mut Bench<impl Subject>,
+    options: &Paced,
+) -> anyhow::Result<Figures> {
+    let mut swarm = bench.swarm(Channel::Extended);
     swarm.grow(options.connections, AT_ONCE).await?;
     let length = Duration::from_secs(options.seconds);
     let pace = Pace::Every(Duration::from_secs_f64(1.0 / options.rate));
-    bench.submit(&swarm, pace, length).await
+    bench
+        .submit(&swarm, pace, length, options.tip_interval)
+        .await
 }

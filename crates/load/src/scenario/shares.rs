@@ -1,4 +1,4 @@
-//! As many shares as the pool takes.
+//! As many shares as it takes.
 
 use std::time::Duration;
 
@@ -6,16 +6,21 @@ use super::{AT_ONCE, Bench};
 use crate::command_line::Shares;
 use crate::miner::{Channel, Pace};
 use crate::report::Figures;
-use crate::swarm::Swarm;
+use crate::subject::Subject;
 
-pub(super) async fn measure(bench: &mut Bench<'_>, options: &Shares) -> anyhow::Result<Figures> {
+pub(super) async fn measure(
+    bench: &mut Bench<impl Subject>,
+    options: &Shares,
+) -> anyhow::Result<Figures> {
     let channel = match options.standard {
         true => Channel::Standard,
         false => Channel::Extended,
     };
-    let mut swarm = Swarm::new(bench.pool, channel);
+    let mut swarm = bench.swarm(channel);
     swarm.grow(options.connections, AT_ONCE).await?;
     let length = Duration::from_secs(options.seconds);
     let pace = Pace::Window(options.window);
-    bench.submit(&swarm, pace, length).await
+    bench
+        .submit(&swarm, pace, length, options.tip_interval)
+        .await
 }

@@ -1,4 +1,5 @@
 use protocol::client::MerkleSource;
+use protocol::server::VERSION_ROLLING_MASK;
 
 use super::*;
 
@@ -29,7 +30,7 @@ fn on_tip(tip: u8, channel_id: u32, job_id: u32, target: Target) -> Arc<Assignme
         n_bits: 0x207f_ffff,
         min_ntime: 1000,
         version: 0x2000_0000,
-        version_rolling: true,
+        version_mask: VERSION_ROLLING_MASK,
         merkle: MerkleSource::Root([7; 32]),
         target,
         received: daemon::clock::now(),

@@ -18,9 +18,9 @@ const EXTRANONCE_SIZE: u16 = 5;
 /// A pool with a device that has two extended channels in one group.
 async fn playing() -> (Pool, Device, Link) {
     let mut pool = Pool::start(|_| 0).await;
-    let device = Device::start_with(&pool, SHARES_PER_SECOND, |config| {
-        config.upstream.request.flags = 0;
-        config.request.min_extranonce_size = Some(4);
+    let device = Device::start_with(&pool, SHARES_PER_SECOND, |config, v2| {
+        v2.upstream.request.flags = 0;
+        v2.request.min_extranonce_size = Some(4);
         config.channels = CHANNELS.len();
     });
     let mut link = pool.connection().await;

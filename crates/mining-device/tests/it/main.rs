@@ -6,3 +6,4 @@ mod extended;
 mod pool;
 mod relay;
 mod scripts;
+mod stratum_v1;

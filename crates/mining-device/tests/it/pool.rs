@@ -9,7 +9,7 @@ use daemon::shutdown::Shutdown;
 use daemon::wire::TcpConnection;
 use mining_device::hasher::Speed;
 use mining_device::kernel::Kernel;
-use mining_device::{Config, MiningDevice, Nominal};
+use mining_device::{Config, MiningDevice, Nominal, StratumV2};
 use protocol::client::ChannelRequest;
 use protocol::coinbase::Header;
 use protocol::frame::FrameHeader;
@@ -242,6 +242,25 @@ pub(crate) fn hash(share: &Share, tip: u8) -> Target {
     Target::from_le_bytes(header.hash())
 }
 
+/// One thread, one channel, so many shares a second at most.
+pub(crate) fn config(max_hashrate: f64, pool: mining_device::Pool) -> Config {
+    Config {
+        pool,
+        channels: 1,
+        speed: Speed {
+            threads: 1,
+            kernel: Kernel::best(),
+            max_hashrate: Some(max_hashrate),
+            cpu_percent: 100,
+            share_interval: Duration::ZERO,
+        },
+        until_blocks: None,
+        until_shares: None,
+        monitoring_address: None,
+        report_file: None,
+    }
+}
+
 /// A running device.
 pub(crate) struct Device {
     shutdown: Shutdown,
@@ -252,14 +271,14 @@ pub(crate) struct Device {
 impl Device {
     /// One thread, one standard channel, so many shares a second at most.
     pub(crate) fn start(pool: &Pool, max_hashrate: f64) -> Self {
-        Self::start_with(pool, max_hashrate, |_| {})
+        Self::start_with(pool, max_hashrate, |_, _| {})
     }
 
     /// The same, but for what `change` changes.
     pub(crate) fn start_with(
         pool: &Pool,
         max_hashrate: f64,
-        change: impl FnOnce(&mut Config),
+        change: impl FnOnce(&mut Config, &mut StratumV2),
     ) -> Self {
         let mut upstream = Upstream::new(
             pool.address.clone(),
@@ -268,29 +287,23 @@ impl Device {
             "mining-device",
         );
         upstream.request.flags = REQUIRES_STANDARD_JOBS;
-        let speed = Speed {
-            threads: 1,
-            kernel: Kernel::best(),
-            max_hashrate: Some(max_hashrate),
-            cpu_percent: 100,
-            share_interval: Duration::ZERO,
-        };
-        let mut config = Config {
+        let mut v2 = StratumV2 {
             upstream,
             request: ChannelRequest {
                 user_identity: "test".to_owned(),
                 nominal_hash_rate: 1000.0,
                 min_extranonce_size: None,
             },
-            channels: 1,
             nominal: Nominal::Declared,
-            speed,
-            until_blocks: None,
-            until_shares: None,
-            monitoring_address: None,
-            report_file: None,
         };
-        change(&mut config);
+        let mut config = config(max_hashrate, mining_device::Pool::V2(v2.clone()));
+        change(&mut config, &mut v2);
+        config.pool = mining_device::Pool::V2(v2);
+        Self::run(config)
+    }
+
+    /// With any configuration.
+    pub(crate) fn run(config: Config) -> Self {
         let shutdown = Shutdown::default();
         let task = tokio::spawn(MiningDevice::run(config, shutdown.clone()));
         Self {

@@ -201,8 +201,8 @@ async fn a_device_whose_setup_is_refused_tries_again_with_growing_pauses() {
     let pool = Pool::serving(offer, authority).await;
     relay.lead_to(&pool.address);
     let began = Instant::now();
-    let device = Device::start_with(&pool, SHARES_PER_SECOND, |config| {
-        config.upstream.address = relay.address.clone();
+    let device = Device::start_with(&pool, SHARES_PER_SECOND, |_, v2| {
+        v2.upstream.address = relay.address.clone();
     });
     relay.carried(5).await;
     // 20, 40, 80, 160 ms at least lie between five tries.
@@ -218,10 +218,10 @@ async fn nothing_that_is_said_can_be_read_on_the_way() {
     let relay = Relay::start().await;
     let mut pool = Pool::start(|_| 0).await;
     relay.lead_to(&pool.address);
-    let device = Device::start_with(&pool, SHARES_PER_SECOND, |config| {
-        config.upstream.address = relay.address.clone();
-        config.request.user_identity = NAME.to_owned();
-        config.upstream.request.device_id = NAME.to_owned();
+    let device = Device::start_with(&pool, SHARES_PER_SECOND, |_, v2| {
+        v2.upstream.address = relay.address.clone();
+        v2.request.user_identity = NAME.to_owned();
+        v2.upstream.request.device_id = NAME.to_owned();
     });
     let mut link = pool.opened().await;
     link.job(7, VERSION, None).await;
@@ -347,7 +347,7 @@ async fn a_stopping_device_closes_its_channel_first() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_device_ends_by_itself_when_enough_shares_are_accepted() {
     let mut pool = Pool::start(|_| 0).await;
-    let device = Device::start_with(&pool, SHARES_PER_SECOND, |config| {
+    let device = Device::start_with(&pool, SHARES_PER_SECOND, |config, _| {
         config.until_shares = Some(3);
     });
     let mut link = pool.opened().await;
@@ -373,8 +373,8 @@ async fn what_is_declared_is_what_was_measured_times_the_factor_asked_for() {
     // DEV-04: the cap is what a device can do.
     let mut pool = Pool::start(|_| 0).await;
     for multiplier in [1.0, 1_000.0] {
-        let device = Device::start_with(&pool, 500.0, |config| {
-            config.nominal = Nominal::Measured { multiplier };
+        let device = Device::start_with(&pool, 500.0, |_, v2| {
+            v2.nominal = Nominal::Measured { multiplier };
         });
         let mut link = pool.connection().await;
         match link.hear().await {

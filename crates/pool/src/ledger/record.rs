@@ -197,6 +197,17 @@ pub enum Record {
     Judged(Box<Judged>),
 }
 
+impl Record {
+    /// When it happened, in milliseconds since 1970.
+    pub(super) fn time_ms(&self) -> u64 {
+        match self {
+            Self::Share(share) => share.time_ms,
+            Self::Found(found) => found.time_ms,
+            Self::Judged(judged) => judged.time_ms,
+        }
+    }
+}
+
 impl Serialize for Share {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let (hash, hashes, reason) = match &self.outcome {

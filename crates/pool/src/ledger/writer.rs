@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
+use daemon::clock;
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
@@ -31,8 +32,12 @@ const MAX_COMMIT: usize = 4 << 20;
 const BUSY_BATCH: usize = 32;
 
 /// After a commit of batches so small others may come along before the next one, which costs as
-/// much as judging some twenty shares.
-const REST: Duration = Duration::from_millis(10);
+/// much as judging some twenty shares: for this part of the time that the newest batch had gathered
+/// for. Who lets shares wait for a second does not mind a twentieth more.
+const REST_PART: u32 = 16;
+
+/// The least and the most of it.
+const REST: [Duration; 2] = [Duration::from_millis(10), Duration::from_millis(50)];
 
 /// Bytes after which a segment ends.
 const MAX_SEGMENT: u64 = 16 << 20;
@@ -41,10 +46,10 @@ const MAX_SEGMENT: u64 = 16 << 20;
 const ROLL_UP: Duration = Duration::from_millis(250);
 
 /// Rolling up takes no more than this part of the time: no share is recorded meanwhile.
-const ROLL_UP_PART: u32 = 50;
+const ROLL_UP_PART: u32 = 200;
 
-/// At most between two attempts to roll up.
-const MAX_ROLL_UP: Duration = Duration::from_secs(5);
+/// At most between two attempts to roll up: what people see is not much older than this.
+const MAX_ROLL_UP: Duration = Duration::from_secs(1);
 
 /// Between two attempts to write what the disk refuses.
 const RETRY: Duration = Duration::from_millis(250);
@@ -75,6 +80,18 @@ pub(super) struct Writer {
     shown: Shown,
     stop: CancellationToken,
     _lock: Lock,
+}
+
+/// How long others may come along after a commit of `batches`.
+fn rest(batches: &[Batch], now_ms: u64) -> Duration {
+    let records: usize = batches.iter().map(|batch| batch.records.len()).sum();
+    if records >= batches.len() * BUSY_BATCH {
+        return Duration::ZERO;
+    }
+    let began = batches.iter().filter_map(|batch| batch.records.first());
+    let newest_ms = began.map(Record::time_ms).max().unwrap_or(now_ms);
+    let gathered = Duration::from_millis(now_ms.saturating_sub(newest_ms));
+    (gathered / REST_PART).clamp(REST[0], REST[1])
 }
 
 impl Writer {
@@ -112,8 +129,7 @@ impl Writer {
                 );
                 break;
             }
-            let records: usize = batches.iter().map(|batch| batch.records.len()).sum();
-            let is_quiet = records < batches.len() * BUSY_BATCH;
+            let rest = rest(&batches, clock::unix_ms());
             self.recorded(&mut batches);
             if is_over {
                 self.roll_up();
@@ -122,9 +138,7 @@ impl Writer {
             if self.next_roll_up <= Instant::now() && !self.tally.is_empty() {
                 self.roll_up();
             }
-            if is_quiet {
-                std::thread::sleep(REST);
-            }
+            std::thread::sleep(rest);
         }
         info!("ledger closed");
     }
@@ -253,5 +267,39 @@ impl Writer {
             *before = now;
             true
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
+
+    use super::super::samples::{accepted, source};
+    use super::*;
+
+    /// Milliseconds of rest after batches of so many records, whose first is so many seconds old.
+    fn rest_after(batches: &[(u64, usize)]) -> u128 {
+        let alice = source(2, "alice", None);
+        let now = accepted(&alice, 100).time_ms();
+        let batch = |&(age, len): &(u64, usize)| Batch {
+            records: vec![accepted(&alice, 100 - age); len],
+            durable: oneshot::channel().0,
+        };
+        let batches: Vec<Batch> = batches.iter().map(batch).collect();
+        rest(&batches, now).as_millis()
+    }
+
+    #[test]
+    fn shares_that_had_time_give_others_time_and_busy_connections_none() {
+        for (batches, rest) in [
+            (&[(0, 1)][..], 10),
+            (&[(1, 9)], 50),
+            (&[(1, 9), (0, 9)], 10),
+            (&[(0, 64)], 0),
+            (&[(1, 9), (0, 100)], 0),
+            (&[], 0),
+        ] {
+            assert_eq!(rest_after(batches), rest, "{batches:?}");
+        }
     }
 }

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use daemon::number::Count;
 use protocol::payout::Payout;
 use protocol::server::ChannelKind;
 use protocol::target::Target;
 
 use super::held;
-use super::number::Count;
 use super::shares::Shares;
 
 /// What stays as it was when the channel was opened.

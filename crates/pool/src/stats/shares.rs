@@ -2,11 +2,10 @@
 
 use std::ops::AddAssign;
 
+use daemon::number::{Count, Real};
+use daemon::rate::{HashRate, Rates};
 use protocol::error_code::{self, ErrorCode};
 use protocol::target::Target;
-
-use super::number::{Count, Real};
-use super::rate::{HashRate, Rates};
 
 /// Why shares are rejected. The last one stands for those that are not in the list.
 pub(crate) const REASONS: [ErrorCode; 10] = [

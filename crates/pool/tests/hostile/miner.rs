@@ -5,28 +5,13 @@ use std::time::{Duration, Instant};
 use daemon::wire::TcpConnection;
 use protocol::message::mining::{OpenStandardMiningChannelOwned, SubmitSharesStandard};
 use protocol::message::{self, AnyMessage, MiningOwned, Received, text};
-use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_util::sync::CancellationToken;
 
 /// Between two shares.
 const PERIOD: Duration = Duration::from_millis(100);
 /// After this time a share is lost.
 const LOST: Duration = Duration::from_secs(20);
-
-/// Who else is there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Phase {
-    Quiet,
-    Hostile,
-    Over,
-}
-
-/// How long each share waited for its acknowledgement.
-#[derive(Debug, Default)]
-pub(super) struct Tally {
-    pub(super) quiet: Vec<Duration>,
-    pub(super) hostile: Vec<Duration>,
-}
 
 pub(super) struct Miner {
     connection: TcpConnection,
@@ -71,24 +56,24 @@ impl Miner {
         miner
     }
 
-    /// Mines until it is over. Every share must be accepted.
-    pub(super) async fn run(&mut self, number: usize, phase: watch::Receiver<Phase>) -> Tally {
+    /// Mines until it is over. Every share must be accepted; returns when each one was sent, and how
+    /// long it waited.
+    pub(super) async fn run(
+        &mut self,
+        number: usize,
+        over: CancellationToken,
+    ) -> Vec<(Instant, Duration)> {
         // Not all at once.
         tokio::time::sleep(PERIOD / 50 * number as u32).await;
         let mut pace = interval(PERIOD);
         pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut tally = Tally::default();
-        for sequence_number in 0.. {
+        let mut shares = Vec::new();
+        while !over.is_cancelled() {
             pace.tick().await;
-            let during = *phase.borrow();
-            let waited = self.share(sequence_number).await;
-            match during {
-                Phase::Quiet => tally.quiet.push(waited),
-                Phase::Hostile => tally.hostile.push(waited),
-                Phase::Over => break,
-            }
+            let sent = Instant::now();
+            shares.push((sent, self.share(shares.len() as u32).await));
         }
-        tally
+        shares
     }
 
     async fn share(&mut self, sequence_number: u32) -> Duration {

@@ -66,14 +66,10 @@ impl Kind {
         Self::Liar,
     ];
 
-    /// Whether the pool must end it within a phase. Who says nonsense that is well-formed is only
-    /// slowed down, and who leaves by itself cannot be closed; how long it takes until the kernel
-    /// takes no more for who never reads is the kernel's business (`daemon::drive` tests the end).
+    /// Whether the pool must end it. Who says nonsense that is well-formed is only slowed down, and
+    /// who leaves by itself cannot be closed.
     pub(super) fn is_closed(self) -> bool {
-        !matches!(
-            self,
-            Self::Truncated | Self::Unknown | Self::Liar | Self::Deaf
-        )
+        !matches!(self, Self::Truncated | Self::Unknown | Self::Liar)
     }
 
     /// Until the pool closes the connection, or it leaves by itself: `false`.

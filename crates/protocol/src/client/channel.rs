@@ -10,6 +10,7 @@ use stratum_core::mining_sv2::{
 
 use super::{ClientEvent, Out};
 use crate::core::Now;
+use crate::server::VERSION_ROLLING_MASK;
 use crate::target::Target;
 
 /// Future jobs kept; a server that sends more loses the oldest.
@@ -33,8 +34,8 @@ pub struct Assignment {
     pub min_ntime: u32,
     /// Header field.
     pub version: u32,
-    /// Whether the bits of BIP-0323 may be changed.
-    pub version_rolling: bool,
+    /// Which bits of the version may be changed.
+    pub version_mask: u32,
     /// Where the merkle root comes from.
     pub merkle: MerkleSource,
     /// What a hash must not exceed to be a share.
@@ -126,7 +127,12 @@ impl Channel {
 
     /// Bytes of the whole extranonce.
     pub(super) fn extranonce_len(&self) -> usize {
-        self.extranonce_prefix.len() + self.extranonce_size.map_or(0, usize::from)
+        self.extranonce_prefix.len() + self.extranonce_size()
+    }
+
+    /// Bytes of it that are free to choose.
+    pub(super) fn extranonce_size(&self) -> usize {
+        self.extranonce_size.map_or(0, usize::from)
     }
 
     pub(super) fn is_standard(&self) -> bool {
@@ -189,7 +195,7 @@ impl Channel {
                     .iter()
                     .map(|node| *node.as_array())
                     .collect(),
-                extranonce_size: self.extranonce_size.map_or(0, usize::from),
+                extranonce_size: self.extranonce_size(),
             },
         };
         self.job(now, job, message.min_ntime.as_ref().copied(), out);
@@ -246,7 +252,11 @@ impl Channel {
             n_bits: tip.n_bits,
             min_ntime: tip.min_ntime,
             version: job.version,
-            version_rolling: job.version_rolling,
+            version_mask: if job.version_rolling {
+                VERSION_ROLLING_MASK
+            } else {
+                0
+            },
             merkle: job.merkle.clone(),
             target: self.target,
             received: now,

@@ -11,6 +11,7 @@ use stratum_core::mining_sv2::{
 use super::*;
 use crate::frame::{FrameHeader, HEADER_LEN};
 use crate::message::{CommonMessagesOwned, Encodable, GetSize, IsSv2Message};
+use crate::server::VERSION_ROLLING_MASK;
 
 const GROUP: u32 = 1;
 
@@ -149,6 +150,8 @@ fn share(channel_id: u32, job_id: u32) -> ClientInput {
         version: 0x2000_0020,
         extranonce: if channel_id == 3 { vec![9; 5] } else { vec![] },
         hash: [0; 32],
+        worker: None,
+        origin: 0,
     })
 }
 
@@ -264,12 +267,15 @@ fn versions_are_rolled_only_where_server_and_job_allow_it() {
     // DEV-08, 16
     let mut play = Play::opened();
     play.hear(extended_job(3, 7, None, false));
-    assert!(!Play::assignment(play.hear(tip(3, 7, 1))).version_rolling);
+    assert_eq!(Play::assignment(play.hear(tip(3, 7, 1))).version_mask, 0);
     play.hear(standard_job(2, 8, None));
-    assert!(Play::assignment(play.hear(tip(2, 8, 1))).version_rolling);
+    assert_eq!(
+        Play::assignment(play.hear(tip(2, 8, 1))).version_mask,
+        VERSION_ROLLING_MASK
+    );
     play.client.server_flags = REQUIRES_FIXED_VERSION;
     play.hear(standard_job(2, 9, None));
-    assert!(!Play::assignment(play.hear(tip(2, 9, 1))).version_rolling);
+    assert_eq!(Play::assignment(play.hear(tip(2, 9, 1))).version_mask, 0);
 }
 
 #[test]
@@ -306,7 +312,10 @@ fn a_share_of_an_ended_job_or_channel_is_not_sent() {
         reason_code: text("bye"),
     };
     let events = play.hear(MiningOwned::CloseChannel(close));
-    assert!(matches!(events[..], [ClientEvent::Rest { channel_id: 2 }]));
+    assert!(matches!(
+        &events[..],
+        [ClientEvent::Closed { channel_id: 2, reason }] if reason == "bye"
+    ));
     assert!(matches!(play.tell(share(2, 7))[..], [ClientEvent::Late(_)]));
     assert!(play.sent().is_empty());
 }
@@ -483,5 +492,171 @@ fn leaving_closes_every_channel() {
     assert_eq!(sent[..3], [0, 0x80, 0x18]);
     assert_eq!(sent[6..10], [2, 0, 0, 0]);
     assert_eq!(sent.len(), 2 * (6 + 4 + 1 + 8));
+    assert!(play.out.is_closing());
+}
+
+/// An extended channel of a client that came with no request.
+fn request(user_identity: &str) -> ChannelRequest {
+    ChannelRequest {
+        user_identity: user_identity.into(),
+        nominal_hash_rate: 0.0,
+        min_extranonce_size: Some(8),
+    }
+}
+
+fn opened(request_id: u32, channel_id: u32) -> MiningOwned {
+    MiningOwned::OpenExtendedMiningChannelSuccess(OpenExtendedMiningChannelSuccessOwned {
+        request_id,
+        channel_id,
+        target: target(10).to_le_bytes().into(),
+        extranonce_size: 5,
+        extranonce_prefix: vec![3; 3].try_into().unwrap(),
+        group_channel_id: GROUP,
+    })
+}
+
+fn lasting(extensions: Extensions) -> Play {
+    Play {
+        client: MiningClient::lasting(0, extensions),
+        out: Outbox::default(),
+    }
+}
+
+/// Message types, in order.
+fn types(mut frames: &[u8]) -> Vec<u8> {
+    let mut types = Vec::new();
+    while let Some((header, rest)) = frames.split_first_chunk::<HEADER_LEN>() {
+        let header = FrameHeader::from_bytes(*header);
+        types.push(header.msg_type);
+        frames = &rest[header.len..];
+    }
+    types
+}
+
+fn no_extensions() -> Extensions {
+    Extensions {
+        supported: vec![],
+        required: vec![],
+    }
+}
+
+#[test]
+fn channels_come_and_go_on_a_lasting_connection() {
+    // PROXY-05, 29
+    let mut play = lasting(no_extensions());
+    assert!(play.client.begin(now()).unwrap().is_empty());
+    play.tell(ClientInput::Open(request("a")));
+    play.tell(ClientInput::Open(request("b")));
+    assert_eq!(types(&play.sent()), [0x13, 0x13]);
+    let events = play.hear(opened(1, 4));
+    assert!(matches!(
+        events[..],
+        [ClientEvent::Opened {
+            request: 1,
+            channel_id: 4,
+            extranonce_size: 5,
+            ..
+        }]
+    ));
+    let refused = MiningOwned::OpenMiningChannelError(OpenMiningChannelErrorOwned {
+        request_id: 0,
+        error_code: text("no"),
+    });
+    play.hear(refused);
+    play.tell(ClientInput::Update {
+        channel_id: 4,
+        nominal_hash_rate: 1e12,
+        max_target: target(7),
+    });
+    play.tell(ClientInput::Close { channel_id: 4 });
+    assert_eq!(types(&play.sent()), [0x16, 0x18]);
+    // It is gone.
+    play.tell(ClientInput::Close { channel_id: 4 });
+    play.tell(ClientInput::Update {
+        channel_id: 4,
+        nominal_hash_rate: 1.0,
+        max_target: target(7),
+    });
+    assert!(play.sent().is_empty());
+    assert!(!play.out.is_closing(), "there will be other channels");
+}
+
+#[test]
+fn channels_are_asked_for_when_extensions_are_settled() {
+    // EXT-03, 12, 16, 17, 18, PROXY-27
+    let mut play = lasting(Extensions::default());
+    assert_eq!(play.client.begin(now()).unwrap()[..3], [1, 0, 0]);
+    play.tell(ClientInput::Open(request("a")));
+    assert!(play.sent().is_empty());
+    let (_, answer) =
+        Extensions::default().answer(&stratum_core::extensions_sv2::RequestExtensions {
+            request_id: 1,
+            requested_extensions: stratum_core::binary_sv2::Seq064K::new(vec![2]).unwrap(),
+        });
+    play.hear(answer);
+    assert_eq!(types(&play.sent()), [0x13]);
+    play.hear(opened(0, 3));
+    play.hear(extended_job(3, 7, None, true));
+    play.hear(tip(3, 7, 1));
+    let ClientInput::Share(mut named) = share(3, 7) else {
+        unreachable!("it is one");
+    };
+    play.tell(ClientInput::Share(named.clone()));
+    let plain = play.sent();
+    named.worker = Some("farm.rig".into());
+    play.tell(ClientInput::Share(named));
+    let sent = play.sent();
+    // Still a message of the core, with its own length.
+    assert_eq!(sent[..3], plain[..3]);
+    assert_eq!(types(&sent), [0x1b]);
+    assert!(sent.ends_with(b"\x02\x00\x01\x08\x00farm.rig"));
+    assert_eq!(sent.len(), plain.len() + 5 + 8);
+}
+
+#[test]
+fn a_server_without_extensions_is_mined_for_without_them() {
+    // EXT-08, 19
+    let mut play = lasting(Extensions::default());
+    play.client.begin(now()).unwrap();
+    play.tell(ClientInput::Open(request("a")));
+    let due = play.client.deadline().unwrap();
+    let later = Now {
+        instant: due,
+        ..now()
+    };
+    play.client.wake(later, &mut play.out);
+    assert_eq!(types(&play.sent()), [0x13]);
+    assert_eq!(play.client.deadline(), None);
+
+    let required = Extensions {
+        required: vec![2],
+        ..Extensions::default()
+    };
+    let mut play = lasting(required);
+    let start = now();
+    play.client.begin(start).unwrap();
+    let due = play.client.deadline().unwrap();
+    let later = Now {
+        instant: due,
+        ..start
+    };
+    play.client.wake(later, &mut play.out);
+    assert!(play.out.is_closing());
+}
+
+#[test]
+fn a_server_that_requires_what_is_unknown_is_left() {
+    // EXT-06
+    let mut play = lasting(Extensions::default());
+    play.client.begin(now()).unwrap();
+    let server = Extensions {
+        supported: vec![0x4001],
+        required: vec![0x4001],
+    };
+    let (_, answer) = server.answer(&stratum_core::extensions_sv2::RequestExtensions {
+        request_id: 1,
+        requested_extensions: stratum_core::binary_sv2::Seq064K::new(vec![2]).unwrap(),
+    });
+    play.hear(answer);
     assert!(play.out.is_closing());
 }

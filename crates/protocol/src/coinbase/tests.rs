@@ -181,3 +181,21 @@ fn announced_output_size_covers_the_largest_payout_that_is_built() {
     // One OP_CHECKSIG of a miner's P2PKH output; the pool's own is in the witness.
     assert_eq!(plan().outputs_sigops(), 4);
 }
+
+#[test]
+fn the_subsidy_halves() {
+    // T-35
+    const BITCOIN: u64 = 100_000_000;
+    let rows = [
+        (Network::Regtest, 149, 50 * BITCOIN),
+        (Network::Regtest, 150, 25 * BITCOIN),
+        (Network::Regtest, 4_949, 1),
+        (Network::Regtest, 4_950, 0),
+        (Network::Regtest, u64::MAX, 0),
+        (Network::Bitcoin, 209_999, 50 * BITCOIN),
+        (Network::Bitcoin, 840_000, 312_500_000),
+    ];
+    for (network, height, expected) in rows {
+        assert_eq!(subsidy(height, network), expected, "{network} {height}");
+    }
+}

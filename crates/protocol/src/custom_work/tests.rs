@@ -5,10 +5,10 @@ use stratum_core::mining_sv2::{
     SetGroupChannelOwned, SetTargetOwned, SubmitSharesErrorOwned,
 };
 
-use super::unanswered::MAX_UNANSWERED;
 use super::*;
 use crate::message::{CommonMessagesOwned, Message, option};
 use crate::testing::{hear, said};
+use crate::unanswered::MAX_UNANSWERED;
 
 const CHANNEL: u32 = 7;
 const GROUP: u32 = 1;

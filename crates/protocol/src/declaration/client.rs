@@ -33,6 +33,9 @@ pub const TOKEN_PATIENCE: Duration = Duration::from_secs(5);
 /// How long it may take to say something of a declared job: it may have to ask its node.
 pub const DECLARATION_PATIENCE: Duration = Duration::from_secs(10);
 
+/// Declarations that the server has to look at, at once; the next ones wait. A server that looks
+/// after many may take no more of one.
+pub const MAX_OPEN: usize = 4;
 /// Declarations without an answer, or without a token; a server that is further behind is left.
 const MAX_UNANSWERED: usize = 64;
 /// Times a server may change its mind about whom to pay. It should never (SV2 6.4.3), and each time
@@ -123,8 +126,14 @@ impl DeclarationClient {
             JobDeclaration::AllocateMiningJobTokenSuccess(success) => {
                 self.allocated(now, &success, out);
             }
-            JobDeclaration::DeclareMiningJobSuccess(success) => self.declared(&success, out),
-            JobDeclaration::DeclareMiningJobError(error) => self.refused(&error, out),
+            JobDeclaration::DeclareMiningJobSuccess(success) => {
+                self.declared(&success, out);
+                self.run_errands(now, out);
+            }
+            JobDeclaration::DeclareMiningJobError(error) => {
+                self.refused(&error, out);
+                self.run_errands(now, out);
+            }
             JobDeclaration::ProvideMissingTransactions(request) => {
                 self.provide(now, &request, out);
             }
@@ -164,7 +173,10 @@ impl DeclarationClient {
             if !self.reserve.pays(errand.payout()) {
                 continue;
             }
-            let Some(token) = self.reserve.take() else {
+            let must_wait =
+                matches!(errand, Errand::Declare(_)) && self.unanswered.len() >= MAX_OPEN;
+            let token = (!must_wait).then(|| self.reserve.take()).flatten();
+            let Some(token) = token else {
                 self.errands.push(errand);
                 continue;
             };

@@ -108,3 +108,23 @@ fn a_request_for_every_extension_there_is_is_answered() {
     assert_eq!(kind, 1);
     assert!(granted.has(2));
 }
+
+#[test]
+fn a_name_is_shortened_to_its_worker_and_then_cut() {
+    // EXT-16, T-45
+    let address = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080";
+    let long = "x".repeat(40);
+    for (name, short) in [
+        ("farm.rig7", "farm.rig7"),
+        (&format!("{address}.rig7")[..], "rig7"),
+        (address, &address[..32]),
+        (&format!("{address}."), &address[..32]),
+        (&format!("a.{long}"), &format!("a.{long}")[..32]),
+        (&"\u{e9}".repeat(20), &"\u{e9}".repeat(16)),
+    ] {
+        assert_eq!(short_name(name), short);
+        let mut field = Vec::new();
+        name_worker(name, &mut field);
+        assert_eq!(worker(&field), Ok(Some(short.as_bytes())));
+    }
+}

@@ -1,3 +1,5 @@
+use bitcoin::Amount;
+
 use super::*;
 
 const REGTEST: &str = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080";
@@ -102,5 +104,59 @@ fn no_address_needs_more_than_is_reserved() {
         let script = script_of(address, Network::Bitcoin).unwrap();
         assert!(script.len() <= MAX_ADDRESS_SCRIPT, "{address}");
         assert!(script.count_sigops_legacy() <= MAX_ADDRESS_SIGOPS);
+    }
+}
+
+#[test]
+fn a_coinbase_pays_those_it_must_or_the_pool_and_nobody_else() {
+    // POOL-80, JDS-19, T-18
+    let pool = ScriptBuf::from(vec![0x51]);
+    let miner = ScriptBuf::from(vec![0x52]);
+    let other = ScriptBuf::from(vec![0x53]);
+    let output = |(script, sats): (&ScriptBuf, u64)| TxOut {
+        value: Amount::from_sat(sats),
+        script_pubkey: script.clone(),
+    };
+    let half = Payout::Miner {
+        script: miner.clone(),
+        pool_percent: 50,
+    };
+    type Row<'a> = (
+        Payout,
+        &'a [(&'a ScriptBuf, u64)],
+        u64,
+        Option<&'a [&'a ScriptBuf]>,
+    );
+    let rows: [Row<'_>; 14] = [
+        (Payout::Pool, &[(&pool, 9)], 1, Some(&[&pool])),
+        (Payout::Pool, &[(&other, 0), (&pool, 9)], 1, Some(&[&pool])),
+        (
+            Payout::Pool,
+            &[(&pool, 4), (&other, 0), (&pool, 5)],
+            1,
+            Some(&[&pool]),
+        ),
+        (Payout::Pool, &[(&pool, 8), (&other, 1)], 1, None),
+        (Payout::Pool, &[(&miner, 9)], 1, None),
+        (Payout::Pool, &[], 1, None),
+        (Payout::Pool, &[(&pool, 0)], 1, None),
+        (Payout::Pool, &[(&pool, 0)], 0, Some(&[&pool])),
+        (Payout::Pool, &[], 0, None),
+        (
+            half.clone(),
+            &[(&miner, 5), (&pool, 4)],
+            1,
+            Some(&[&pool, &miner]),
+        ),
+        (half.clone(), &[(&miner, 4), (&pool, 5)], 1, None),
+        (half.clone(), &[(&pool, 9)], 1, Some(&[&pool])),
+        (half.clone(), &[(&miner, 9)], 1, None),
+        (half, &[(&miner, 4), (&pool, 4), (&other, 1)], 1, None),
+    ];
+    for (payout, outputs, least, expected) in rows {
+        let listed: Vec<TxOut> = outputs.iter().copied().map(output).collect();
+        let paid = payout.paid_by(&listed, &pool, least);
+        let expected = expected.map(|scripts| scripts.iter().copied().cloned().collect());
+        assert_eq!(paid, expected, "{payout:?} {outputs:?}");
     }
 }

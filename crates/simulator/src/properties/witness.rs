@@ -233,6 +233,7 @@ impl Witness {
             | ClientEvent::OpenRefused { .. }
             | ClientEvent::Mine(_)
             | ClientEvent::Rest { .. }
+            | ClientEvent::Closed { .. }
             | ClientEvent::Reconnect { .. } => {}
         }
     }

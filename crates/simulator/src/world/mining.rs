@@ -231,7 +231,7 @@ impl World {
                 session.searches.insert(channel_id, search);
                 self.plan_find(miner, number, &assignment);
             }
-            ClientEvent::Rest { channel_id } => {
+            ClientEvent::Rest { channel_id } | ClientEvent::Closed { channel_id, .. } => {
                 session.searches.remove(&channel_id);
             }
             _ => {}

@@ -1,15 +1,19 @@
 //! Simulations of many seeds.
 
+mod declaring;
+
 use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::ops::AddAssign;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use simulator::{Counts, Fault, Property, Report, replay, run, run_broken};
+use simulator::{Fault, Property, Report, replay, run, run_broken};
 
 /// Seeds of a normal test run; `SIM_SEEDS` asks for more.
 const SEEDS: u64 = 1_000;
 
 /// Plays seeds on all processors.
-fn play(seeds: u64) -> Vec<Report> {
+fn play<R: Send>(seeds: u64, run: impl Fn(u64) -> R + Sync) -> Vec<R> {
     let next = AtomicU64::new(0);
     let worker = || {
         let mut reports = Vec::new();
@@ -31,12 +35,19 @@ fn play(seeds: u64) -> Vec<Report> {
     })
 }
 
-#[test]
-fn every_property_holds_for_every_seed() {
-    let seeds = std::env::var("SIM_SEEDS").map_or(SEEDS, |seeds| seeds.parse().unwrap());
-    let reports = play(seeds);
-    let mut counts = Counts::default();
-    let mut broken: BTreeMap<Property, Vec<&Report>> = BTreeMap::new();
+/// Plays all seeds of a test run, each of which has to be without a violation. How many there were,
+/// and what happened in them together.
+#[track_caller]
+fn hold<C, P>(run: impl Fn(u64) -> Report<C, P> + Sync) -> (u64, C)
+where
+    C: AddAssign + Copy + Default + Debug + Send,
+    P: Ord + Copy + Debug + Send,
+{
+    let seeds = std::env::var("SIM_SEEDS")
+        .map_or(SEEDS, |seeds| seeds.parse().expect("SIM_SEEDS is a number"));
+    let reports = play(seeds, run);
+    let mut counts = C::default();
+    let mut broken: BTreeMap<P, Vec<&Report<C, P>>> = BTreeMap::new();
     for report in &reports {
         counts += report.counts;
         if let Some(violation) = report.violations.first() {
@@ -53,6 +64,44 @@ fn every_property_holds_for_every_seed() {
         println!("{}", reports[0]);
     }
     assert!(broken.is_empty(), "{} properties fail", broken.len());
+    (seeds, counts)
+}
+
+/// Plays the seed that `SIM_SEED` names, and shows every message.
+#[track_caller]
+fn show<C: Debug, P: Debug>(replay: impl Fn(u64) -> Report<C, P>) {
+    let seed =
+        std::env::var("SIM_SEED").map_or(0, |seed| seed.parse().expect("SIM_SEED is a number"));
+    let report = replay(seed);
+    println!("{report}{:#?}", report.counts);
+    assert!(report.violations.is_empty(), "seed {seed} fails");
+}
+
+#[track_caller]
+fn repeat<C, P>(replay: impl Fn(u64) -> Report<C, P>)
+where
+    C: PartialEq + Debug,
+    P: PartialEq + Debug,
+{
+    for seed in [0, 7, 42] {
+        let (first, second) = (replay(seed), replay(seed));
+        assert!(first.trace.len() > 50);
+        assert_eq!(first, second);
+    }
+}
+
+/// Whether some seed shows that `property` is broken.
+fn is_seen<C, P: PartialEq>(property: &P, run_broken: impl Fn(u64) -> Report<C, P>) -> bool {
+    (0..40).any(|seed| {
+        let report = run_broken(seed);
+        let mut violations = report.violations.iter();
+        violations.any(|violation| violation.property == *property)
+    })
+}
+
+#[test]
+fn every_property_holds_for_every_seed() {
+    let (seeds, counts) = hold(run);
     // What never happens is not tested.
     for (what, count) in [
         ("stale shares", counts.stale),
@@ -75,20 +124,13 @@ fn every_property_holds_for_every_seed() {
 
 #[test]
 fn a_seed_always_gives_the_same_simulation() {
-    for seed in [0, 7, 42] {
-        let (first, second) = (replay(seed), replay(seed));
-        assert!(first.trace.len() > 50);
-        assert_eq!(first, second);
-    }
+    repeat(replay);
 }
 
-/// `SIM_SEED=<seed> cargo test -p simulator replay -- --nocapture` shows every message.
+/// `SIM_SEED=<seed> cargo test -p simulator replay_of_one_seed -- --nocapture` shows every message.
 #[test]
 fn replay_of_one_seed() {
-    let seed = std::env::var("SIM_SEED").map_or(0, |seed| seed.parse().unwrap());
-    let report = replay(seed);
-    println!("{report}{:#?}", report.counts);
-    assert!(report.violations.is_empty(), "seed {seed} fails");
+    show(replay);
 }
 
 #[test]
@@ -122,11 +164,7 @@ fn each_property_sees_its_fault() {
         (Fault::CarelessMiners, Property::HonestSharesAreGood),
     ];
     for (fault, property) in cases {
-        let seen = |seed| {
-            let report = run_broken(seed, fault);
-            let mut violations = report.violations.iter();
-            violations.any(|violation| violation.property == property)
-        };
-        assert!((0..40).any(seen), "{fault:?} is not seen as {property:?}");
+        let is_seen = is_seen(&property, |seed| run_broken(seed, fault));
+        assert!(is_seen, "{fault:?} is not seen as {property:?}");
     }
 }

@@ -9,8 +9,8 @@
 //! ```
 //!
 //! The node knows nothing of a client's constraints: it makes one template for all, in one long
-//! poll. What differs is pure: `selection` drops the transactions that a client's coinbase needs
-//! the room of, and `block` counts fees, merkle path and witness commitment anew. The
+//! poll. What differs is pure: `protocol::selection` drops the transactions that a client's
+//! coinbase needs the room of, and `block` counts fees, merkle path and witness commitment anew. The
 //! transactions stay here, so neither their list nor a solution asks the node for anything but
 //! `submitblock`.
 //!
@@ -23,7 +23,6 @@ mod block;
 mod feed;
 mod parse;
 mod poll;
-mod selection;
 mod submit;
 
 use std::io;

@@ -13,7 +13,7 @@ use protocol::message::template::{
 use protocol::message::{
     AnyMessage, Message, Received, TemplateDistribution, TemplateDistributionOwned, decode, encode,
 };
-use regtest::free_port;
+use regtest::{Port, free_port};
 use stratum_core::binary_sv2::B064KOwned;
 use stratum_core::common_messages_sv2::Protocol;
 use template_provider::source::{Solution, Template};
@@ -48,7 +48,7 @@ impl Program {
         Self::start_on(&kind.access(node), free_port())
     }
 
-    pub(crate) fn start_on(access: &str, port: u16) -> Self {
+    pub(crate) fn start_on(access: &str, port: Port) -> Self {
         let keys = format!("fee_threshold = 1\nmin_interval = 0\n[node]\n{access}");
         Self(regtest::Program::start(PROGRAM, port, &keys))
     }

@@ -344,10 +344,11 @@ async fn program_that_was_killed_leaves_the_node_fit_for_the_next() {
 
 #[tokio::test]
 async fn taken_port_is_named() {
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = taken.local_addr().unwrap().port();
+    let port = free_port();
+    let address = format!("127.0.0.1:{port}");
+    let _taken = std::net::TcpListener::bind(&address).unwrap();
     let missing = "ipc_socket = \"/nonexistent/node.sock\"";
     let (status, log) = Program::start_on(missing, port).end();
     assert_eq!(status.code(), Some(1));
-    assert!(log.contains(&format!("127.0.0.1:{port}")), "{log}");
+    assert!(log.contains(&address), "{log}");
 }

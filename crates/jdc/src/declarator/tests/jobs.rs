@@ -259,8 +259,5 @@ fn the_hash_rate_is_told_when_it_has_changed_enough() {
         .iter()
         .map(|(upstream, rate)| (*upstream, *rate as u32))
         .collect();
-    assert_eq!(
-        told,
-        [(0, 100), (0, 130), (0, 100), (0, 0), (0, 50), (1, 50)]
-    );
+    assert_eq!(told, [(0, 100), (0, 130), (0, 100), (0, 50), (1, 50)]);
 }

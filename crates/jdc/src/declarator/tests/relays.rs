@@ -203,3 +203,25 @@ fn a_refusal_for_a_tip_that_is_gone_harms_nobody() {
         assert_eq!(desk.lost(), [(1, "stale")]);
     }
 }
+
+#[test]
+fn a_slow_server_is_asked_for_the_newest_jobs_and_not_for_all() {
+    let mut desk = Desk::new(1);
+    desk.servers[0].jds = Manner::Mute;
+    desk.connect(0);
+    desk.tip(1);
+    for id in 2..=9 {
+        desk.template(id);
+    }
+    let jobs = |desk: &Desk| {
+        desk.declared
+            .iter()
+            .map(|(_, one)| one.job)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(jobs(&desk), [1, 2, 3, 4]);
+    desk.servers[0].jds = Manner::Takes;
+    desk.step(Input::Jds(0, declared(1)));
+    assert_eq!(jobs(&desk), [1, 2, 3, 4, 9]);
+    assert!(matches!(desk.job().stage, Stage::Set { .. }));
+}

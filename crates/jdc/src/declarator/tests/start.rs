@@ -51,7 +51,7 @@ fn miners_wait_a_moment_for_an_upstream_and_then_get_solo_work() {
     desk.pass(START_GRACE - Duration::from_millis(1));
     assert!(desk.constraints.is_empty());
     desk.pass(Duration::from_millis(1));
-    assert_eq!(desk.constraints, [kit().constraints()]);
+    assert_eq!(desk.constraints, [kit().constraints(None)]);
     desk.tip(1);
     assert!(desk.job().terms.is_none());
 }
@@ -70,7 +70,7 @@ fn an_upstream_that_comes_in_time_spares_the_miners_solo_work() {
 #[test]
 fn solo_mode_asks_nobody() {
     let mut desk = Desk::in_mode(Mode::Solo, 2);
-    assert_eq!(desk.constraints, [kit().constraints()]);
+    assert_eq!(desk.constraints, [kit().constraints(None)]);
     desk.tip(1);
     assert_eq!(desk.published.len(), 1);
     assert_eq!(desk.job().stage, Stage::Solo);

@@ -112,14 +112,15 @@ fn the_new_token_is_good_for_the_declared_job_at_the_pool_and_no_other() {
 }
 
 #[test]
-fn a_coinbase_that_gives_the_pool_nothing_is_refused() {
+fn a_coinbase_that_does_not_pay_the_pool_everything_is_refused() {
     // JDS-19, T-18
     let payout = payout();
     let pool = |sats| output(sats, payout.as_bytes());
     let own = |sats| output(sats, &[0x51]);
     for (outputs, is_fine) in [
         (vec![pool(50)], true),
-        (vec![own(1), own(0), pool(49)], true),
+        (vec![own(0), pool(49)], true),
+        (vec![own(1), own(0), pool(49)], false),
         (vec![pool(0), pool(50)], true),
         (vec![pool(0)], false),
         (vec![own(50)], false),
@@ -133,7 +134,7 @@ fn a_coinbase_that_gives_the_pool_nothing_is_refused() {
         if is_fine {
             step.proposal();
         } else {
-            step.is_refused(5, INVALID_COINBASE_TX, "gets nothing");
+            step.is_refused(5, INVALID_COINBASE_TX, "must get all");
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What a declared job is worth at a pool, asked of the pool's own rules.
 
+use bitcoin::hex::FromHex;
 use protocol::coinbase::{CoinbasePlan, merkle_path};
 use protocol::message::mining::{OpenExtendedMiningChannelOwned, SetCustomMiningJobOwned};
 use protocol::message::template::NewTemplate;
@@ -20,8 +21,13 @@ struct Pool {
 
 impl Pool {
     fn new() -> Self {
+        Self::known_as("alice")
+    }
+
+    fn known_as(user: &str) -> Self {
         let policy = server::Policy {
             job_declaration: Some(secret()),
+            network: Some(Network::Regtest),
             vardiff: false,
             ..server::Policy::default()
         };
@@ -36,7 +42,7 @@ impl Pool {
         };
         let open = OpenExtendedMiningChannelOwned {
             request_id: 1,
-            user_identity: text("alice"),
+            user_identity: text(user),
             nominal_hash_rate: 1.0,
             max_target: [0xff; 32].into(),
             min_extranonce_size: 4,
@@ -67,9 +73,18 @@ impl Pool {
 
     /// Shows the pool the job of [`job`] with these transactions.
     fn set(&mut self, token: Vec<u8>, transactions: &[Arc<Transaction>]) -> Answer {
+        self.set_paying(&[output(50, payout().as_bytes())], token, transactions)
+    }
+
+    fn set_paying(
+        &mut self,
+        outputs: &[Vec<u8>],
+        token: Vec<u8>,
+        transactions: &[Arc<Transaction>],
+    ) -> Answer {
         let path = merkle_path(transactions.iter().map(|known| known.txid()));
         let path: Vec<_> = path.iter().map(Into::into).collect();
-        let outputs = [vec![1], output(50, payout().as_bytes())].concat();
+        let outputs = [vec![outputs.len() as u8], outputs.concat()].concat();
         self.send(MiningOwned::SetCustomMiningJob(SetCustomMiningJobOwned {
             channel_id: self.channel_id,
             request_id: 9,
@@ -178,4 +193,68 @@ fn the_pool_takes_an_undeclared_job_with_a_token_of_coinbase_only_mode_alone() {
     assert_eq!(refused.error.as_deref(), Some("invalid-mining-job-token"));
     let taken = pool.set(Client::coinbase_only().token(), &[]);
     assert!(taken.job_id.is_some(), "{taken:?}");
+}
+
+#[test]
+fn what_is_declared_the_pool_takes_and_what_it_would_not_take_is_not_declared() {
+    // JDS-19, JDS-31, T-18
+    const MINER: &str = "sri/donate/20/bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080";
+    let mut miner = vec![0, 20];
+    miner.extend(<[u8; 20]>::from_hex("751e76e8199196d454941c45d1b3a323f1433bd6").unwrap());
+    let (pool, own) = (payout(), vec![0x51]);
+    for (user, outputs, is_fine) in [
+        ("alice", vec![(50, pool.to_bytes())], true),
+        ("alice", vec![(0, own.clone()), (50, pool.to_bytes())], true),
+        (
+            "alice",
+            vec![(20, pool.to_bytes()), (30, pool.to_bytes())],
+            true,
+        ),
+        (
+            "alice",
+            vec![(1, own.clone()), (49, pool.to_bytes())],
+            false,
+        ),
+        ("alice", vec![(50, own.clone())], false),
+        ("alice", vec![(0, pool.to_bytes())], false),
+        (
+            MINER,
+            vec![(10, pool.to_bytes()), (40, miner.clone())],
+            true,
+        ),
+        (MINER, vec![(50, pool.to_bytes())], true),
+        (
+            MINER,
+            vec![(9, pool.to_bytes()), (41, miner.clone())],
+            false,
+        ),
+        (MINER, vec![(50, miner.clone())], false),
+        ("alice", vec![(10, pool.to_bytes()), (40, miner)], false),
+    ] {
+        let outputs: Vec<Vec<u8>> = outputs
+            .iter()
+            .map(|(sats, script)| output(*sats, script))
+            .collect();
+        let mut client = Client::full_template();
+        client.user = user;
+        let mut declaration = job(5, &[]);
+        let (_, suffix) = coinbase(NEXT, &outputs);
+        declaration.coinbase_tx_suffix = suffix.try_into().unwrap();
+        let step = client.declare(declaration);
+        let mut is_declared = false;
+        // The pool is asked in any case, with a token that is good for every job that it pays.
+        let mut token = Client::coinbase_only().token();
+        if step.sent.is_empty() {
+            let judged = client.judge(&step, Judgement::Valid);
+            let [Sent::Declared { token: given, .. }] = &judged.sent[..] else {
+                panic!("{judged:?}");
+            };
+            (is_declared, token) = (true, given.clone());
+        }
+        let answer = Pool::known_as(user).set_paying(&outputs, token, &[]);
+        assert_eq!(is_declared, is_fine, "{user} {step:?}");
+        assert_eq!(answer.job_id.is_some(), is_fine, "{user} {answer:?}");
+        let code = (!is_fine).then_some("invalid-coinbase-tx-outputs");
+        assert_eq!(answer.error.as_deref(), code, "{user}");
+    }
 }

@@ -413,6 +413,37 @@ fn a_server_that_says_nothing_of_a_job_is_left() {
 }
 
 #[test]
+fn what_the_server_cannot_look_at_yet_waits() {
+    let mut play = Play::stocked();
+    let mut request_ids = Vec::new();
+    for job in 0..MAX_OPEN as u64 {
+        request_ids.push(play.declare(job).request_id);
+        play.give();
+    }
+    let events = play.tell(DeclarationInput::Declare(declaration(9)));
+    assert!(events.is_empty() && play.said().is_empty());
+    while !play.asked.is_empty() {
+        assert!(play.give().is_empty(), "a token does not help");
+    }
+    let refused = JobDeclarationOwned::DeclareMiningJobError(DeclareMiningJobErrorOwned {
+        request_id: request_ids[2],
+        error_code: message::text("zzz"),
+        error_details: Vec::new().try_into().unwrap(),
+    });
+    let events = play.hear(refused);
+    assert!(
+        matches!(
+            events[..],
+            [
+                DeclarationEvent::Refused { job: 2, .. },
+                DeclarationEvent::Sent { job: 9 }
+            ]
+        ),
+        "{events:?}"
+    );
+}
+
+#[test]
 fn a_token_that_was_held_long_is_replaced() {
     let mut play = Play::stocked();
     assert_eq!(play.pass(Duration::from_secs(119)), None);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bitcoin::{Script, ScriptBuf, TxOut};
+use bitcoin::{ScriptBuf, TxOut};
 use stratum_core::mining_sv2::SetCustomMiningJob;
 
 use super::super::MiningServer;
@@ -12,7 +12,6 @@ use super::{MAX_PENDING_CUSTOM_JOBS, OFF_TIP, ReadyJob};
 use crate::coinbase::{Coinbase, CoinbaseFields, MAX_SCRIPT_SIG};
 use crate::core::Now;
 use crate::error_code::{self, ErrorCode};
-use crate::payout::Payout;
 use crate::setup;
 use crate::target::Target;
 use crate::token::{Commitment, CustomJob, Scope, Token};
@@ -43,9 +42,11 @@ impl MiningServer {
         let outputs: Vec<TxOut> =
             bitcoin::consensus::deserialize(request.coinbase_tx_outputs.as_bytes())
                 .map_err(|_| error_code::INVALID_COINBASE_TX_OUTPUTS)?;
-        let paid = self
-            .paid(&outputs, self.payout(channel))
-            .ok_or(error_code::INVALID_COINBASE_TX_OUTPUTS)?;
+        let template = &self.work.template;
+        let pool = &template.plan.reward_script;
+        let least = template.coinbase_tx_value_remaining.min(1);
+        let paid = self.payout(channel).paid_by(&outputs, pool, least);
+        let paid = paid.ok_or(error_code::INVALID_COINBASE_TX_OUTPUTS)?;
         let merkle_path: Vec<_> = request.merkle_path.iter().map(|n| *n.as_array()).collect();
         let job = CustomJob {
             version: request.version,
@@ -117,35 +118,6 @@ impl MiningServer {
             n_bits: request.nbits,
             target: if is_ours { tip.target } else { target },
         }))
-    }
-
-    /// The scripts that must be paid and are: those the channel asked for, or else the pool's,
-    /// which is what a job declarator server asks for.
-    fn paid(&self, outputs: &[TxOut], wanted: Payout) -> Option<Vec<ScriptBuf>> {
-        let template = &self.work.template;
-        let values = outputs.iter().map(|output| output.value.to_sat());
-        let total = values.fold(0, u64::saturating_add);
-        if total == 0 && template.coinbase_tx_value_remaining > 0 {
-            return None;
-        }
-        let sum = |script: &Script| {
-            let to = outputs.iter().filter(|out| out.script_pubkey == *script);
-            to.map(|output| output.value.to_sat())
-                .reduce(u64::saturating_add)
-        };
-        let pool = &template.plan.reward_script;
-        [wanted, Payout::Pool].iter().find_map(|payout| {
-            let parts = payout.outputs(total, pool);
-            // By script, not by position (T-18).
-            let is_paid = |(script, sats): &(&ScriptBuf, u64)| sum(script) >= Some(*sats);
-            let are_paid = parts.iter().all(is_paid);
-            are_paid.then(|| {
-                parts
-                    .into_iter()
-                    .map(|(script, _)| script.clone())
-                    .collect()
-            })
-        })
     }
 }
 

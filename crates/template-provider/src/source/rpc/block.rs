@@ -6,14 +6,12 @@ use std::time::{Duration, Instant};
 
 use bitcoin::consensus::{deserialize, encode, serialize};
 use bitcoin::hashes::Hash;
-use bitcoin::script::{Builder, PushBytesBuf};
-use bitcoin::{
-    Amount, BlockHash, CompactTarget, ScriptBuf, Target, Transaction, TxOut, Txid, VarInt, Wtxid,
-    opcodes,
-};
+use bitcoin::script::Builder;
+use bitcoin::{Amount, BlockHash, CompactTarget, Target, Transaction, TxOut, Txid, VarInt, Wtxid};
+use protocol::coinbase::{merkle_path, witness_commitment};
+use protocol::selection::{Candidate, Room, Rules, select};
 
-use super::selection::{Room, select};
-use crate::source::{Constraints, Solution, Template, merkle};
+use crate::source::{Constraints, Solution, Template};
 
 /// `nVersion`, `nSequence` and `nLockTime` of the coinbase are the client's to copy and ours to
 /// choose (SV2 7.2). These are the node's own over IPC: the lock time makes coinbases unique
@@ -21,10 +19,6 @@ use crate::source::{Constraints, Solution, Template, merkle};
 const COINBASE_VERSION: u32 = 2;
 /// See [`COINBASE_VERSION`].
 const COINBASE_SEQUENCE: u32 = 0xffff_fffe;
-/// Marks the output with the witness commitment (BIP-0141).
-const COMMITMENT_HEADER: [u8; 4] = [0xaa, 0x21, 0xa9, 0xed];
-/// No message tells a client which witness reserved value (BIP-0141) to use, so all use zeros.
-const RESERVED_VALUE: [u8; 32] = [0; 32];
 
 /// The node's answer to `getblocktemplate`.
 #[derive(Debug)]
@@ -50,10 +44,13 @@ pub(super) struct Entry {
     pub(super) data: Rc<[u8]>,
     pub(super) txid: Txid,
     pub(super) wtxid: Wtxid,
-    /// Places in the list, all before its own, of the transactions it cannot do without.
-    pub(super) depends: Vec<usize>,
-    pub(super) fee: u64,
-    pub(super) needs: Room,
+    pub(super) candidate: Candidate,
+}
+
+impl AsRef<Candidate> for Entry {
+    fn as_ref(&self) -> &Candidate {
+        &self.candidate
+    }
 }
 
 /// A block without its coinbase, as one client gets it.
@@ -78,7 +75,7 @@ impl Block {
                 .sigops
                 .saturating_sub(constraints.max_additional_sigops.into()),
         };
-        let kept = select(&node.transactions, room);
+        let kept = select(&node.transactions, &Rules::fitting(room));
         let template = template(&node, &kept);
         Self {
             node,
@@ -145,8 +142,12 @@ fn entries<'a>(node: &'a NodeTemplate, kept: &'a [usize]) -> impl Iterator<Item 
 }
 
 fn template(node: &NodeTemplate, kept: &[usize]) -> Template {
-    let all_fees: u64 = node.transactions.iter().map(|entry| entry.fee).sum();
-    let fees: u64 = entries(node, kept).map(|entry| entry.fee).sum();
+    let all_fees: u64 = node
+        .transactions
+        .iter()
+        .map(|entry| entry.candidate.fee)
+        .sum();
+    let fees: u64 = entries(node, kept).map(|entry| entry.candidate.fee).sum();
     let txids = entries(node, kept).map(|entry| entry.txid.to_byte_array());
     // Clients may ask long after the node has answered.
     let passed = u32::try_from(node.age().as_secs()).unwrap_or_default();
@@ -159,7 +160,7 @@ fn template(node: &NodeTemplate, kept: &[usize]) -> Template {
         coinbase_tx_outputs_count: 1,
         coinbase_tx_outputs: serialize(&commitment(node, kept)),
         coinbase_tx_locktime: node.height.saturating_sub(1),
-        merkle_path: merkle::path(txids),
+        merkle_path: merkle_path(txids),
         prev_hash: node.prev_hash.to_byte_array(),
         header_timestamp: node.time.saturating_add(passed),
         n_bits: node.bits.to_consensus(),
@@ -176,18 +177,9 @@ fn height_push(height: u32) -> Vec<u8> {
 /// transaction that has any.
 fn commitment(node: &NodeTemplate, kept: &[usize]) -> TxOut {
     let wtxids = entries(node, kept).map(|entry| entry.wtxid.to_byte_array());
-    // BIP-0141: the coinbase's own place is taken by zeros.
-    let root = merkle::fold([0; 32], &merkle::path(wtxids));
-    let mut pushed = PushBytesBuf::from(COMMITMENT_HEADER);
-    pushed
-        .extend_from_slice(&merkle::node(&root, &RESERVED_VALUE))
-        .expect("36 bytes are far from the limit of a push");
-    let mut script_pubkey = ScriptBuf::new();
-    script_pubkey.push_opcode(opcodes::all::OP_RETURN);
-    script_pubkey.push_slice(pushed);
     TxOut {
         value: Amount::ZERO,
-        script_pubkey,
+        script_pubkey: witness_commitment(wtxids),
     }
 }
 

@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::future::pending;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bitcoin::BlockHash;
+use daemon::clock;
 use daemon::node::NodeRpc;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::{sleep_until, timeout};
+use tokio::time::timeout;
 
 use super::block::{Block, NodeTemplate};
 use super::poll::View;
@@ -92,13 +92,7 @@ impl FeedTask {
     async fn serve(&mut self) -> Result<Infallible, ClientGone> {
         self.look().await?;
         loop {
-            let due = self.due;
-            let due = async move {
-                match due {
-                    Some(due) => sleep_until(due.into()).await,
-                    None => pending().await,
-                }
-            };
+            let due = clock::until(self.due);
             tokio::select! {
                 biased;
                 request = self.requests.recv() => self.answer(request.ok_or(ClientGone)?).await?,

@@ -7,9 +7,9 @@ use bitcoin::CompactTarget;
 use bitcoin::hex::FromHex;
 use corepc_types::v31::{BlockTemplateTransaction, GetBlockTemplate};
 use daemon::node::NodeError;
+use protocol::selection::{Candidate, Room};
 
 use super::block::{Entry, NodeTemplate};
-use super::selection::Room;
 
 /// An answer that is JSON as expected but not Bitcoin.
 pub(super) fn template(answer: GetBlockTemplate) -> Result<NodeTemplate, NodeError> {
@@ -65,13 +65,15 @@ fn entry(place: usize, transaction: BlockTemplateTransaction) -> Result<Entry, S
             .into(),
         txid: transaction.txid.parse().map_err(wrong("txid"))?,
         wtxid: transaction.hash.parse().map_err(wrong("hash"))?,
-        depends: depends
-            .collect::<Option<_>>()
-            .ok_or("depends on one that does not come before it")?,
-        fee: transaction.fee.try_into().map_err(wrong("fee"))?,
-        needs: Room {
-            weight: transaction.weight,
-            sigops: transaction.sigops.try_into().map_err(wrong("sigops"))?,
+        candidate: Candidate {
+            depends: depends
+                .collect::<Option<_>>()
+                .ok_or("depends on one that does not come before it")?,
+            fee: transaction.fee.try_into().map_err(wrong("fee"))?,
+            needs: Room {
+                weight: transaction.weight,
+                sigops: transaction.sigops.try_into().map_err(wrong("sigops"))?,
+            },
         },
     })
 }

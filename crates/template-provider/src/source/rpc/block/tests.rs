@@ -1,6 +1,6 @@
 use bitcoin::absolute::LockTime;
 use bitcoin::hashes::sha256d;
-use bitcoin::{OutPoint, Sequence, TxIn, TxMerkleNode, Witness, transaction};
+use bitcoin::{OutPoint, ScriptBuf, Sequence, TxIn, TxMerkleNode, Witness, transaction};
 use proptest::prelude::*;
 
 use super::*;
@@ -30,11 +30,13 @@ fn offered(height: u32, count: u32) -> Rc<NodeTemplate> {
             data: serialize(&transaction).into(),
             txid: transaction.compute_txid(),
             wtxid: transaction.compute_wtxid(),
-            depends: Vec::new(),
-            fee: 1_000 + u64::from(number),
-            needs: Room {
-                weight: transaction.weight().to_wu(),
-                sigops: 4,
+            candidate: Candidate {
+                depends: Vec::new(),
+                fee: 1_000 + u64::from(number),
+                needs: Room {
+                    weight: transaction.weight().to_wu(),
+                    sigops: 4,
+                },
             },
         }
     };
@@ -191,7 +193,7 @@ fn check_block(block: &Block) -> bitcoin::Block {
     assert_eq!(parsed.block_hash(), solution.block_hash);
     assert!(parsed.check_merkle_root(), "TPS-17");
     assert!(parsed.check_witness_commitment(), "TPS-16");
-    let root = merkle::fold(
+    let root = protocol::coinbase::merkle_root(
         parsed.txdata[0].compute_txid().to_byte_array(),
         &template.merkle_path,
     );

@@ -58,8 +58,8 @@ fn answer_is_taken_over_with_places_counted_from_zero() {
     assert_eq!(*parent.data, [2, 0, 255]);
     assert_eq!(parent.txid.to_string(), "1".repeat(64));
     assert_eq!(parent.wtxid.to_string(), "b".repeat(64));
-    assert!(parent.depends.is_empty());
-    assert_eq!(child.depends, [0]);
+    assert!(parent.candidate.depends.is_empty());
+    assert_eq!(child.candidate.depends, [0]);
 }
 
 #[track_caller]

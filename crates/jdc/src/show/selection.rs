@@ -1,0 +1,39 @@
+//! What the miner wants of transactions.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::declarator::{Pin, Selector};
+
+/// What is wanted of transactions.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(crate) struct Chosen {
+    /// Satoshis for a virtual byte.
+    min_fee_rate: f64,
+    max_weight: u64,
+    banned: usize,
+    pinned: Vec<Pinned>,
+}
+
+#[derive(Debug, Clone, Serialize, ToSchema)]
+struct Pinned {
+    txid: String,
+    state: Pin,
+}
+
+impl Chosen {
+    /// `None` if there is nothing to choose.
+    pub(super) fn of(selector: &Selector) -> Option<Self> {
+        let selection = selector.selection();
+        let pinned = selector.pins().map(|(txid, state)| Pinned {
+            txid: txid.to_string(),
+            state,
+        });
+        (!selection.is_all()).then(|| Self {
+            min_fee_rate: selection.min_fee_rate.to_sat_per_kwu() as f64 / 250.0,
+            max_weight: selection.max_weight,
+            banned: selection.banned.len(),
+            pinned: pinned.collect(),
+        })
+    }
+}
