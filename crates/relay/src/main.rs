@@ -1,0 +1,7 @@
+//! The `relay` program.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    daemon::role::main::<relay::Relay>()
+}
