@@ -1,0 +1,133 @@
+//! What visitors may do.
+
+use bitcoin::Network;
+use bitcoin::bip32::Xpriv;
+use regtest::Node;
+use regtest::chain::address;
+use serde_json::{Value, json};
+
+use crate::site::Site;
+
+fn keys() -> String {
+    let key = Xpriv::new_master(Network::Regtest, &[7; 32]).unwrap();
+    format!("[actions]\nenabled = true\nfaucet_key = \"{key}\"\n")
+}
+
+async fn act(site: &Site, wish: Value) -> (u16, Value) {
+    let answer = site
+        .post("/api/v1/actions")
+        .json(&wish)
+        .send()
+        .await
+        .unwrap();
+    (answer.status().as_u16(), answer.json().await.unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn coins_are_mined_and_paid_out_and_the_chain_turns() {
+    let node = Node::with_blocks(1).await;
+    let site = Site::ready(&node, &keys()).await;
+    let (status, done) = act(&site, json!({"action": "mine", "blocks": 101})).await;
+    assert_eq!(status, 200, "{done}");
+    assert_eq!(node.height().await, 102);
+    site.shows(&node.tip().await).await;
+
+    // Twice, so that the second has to leave the first one's coin alone.
+    for _ in 0..2 {
+        let wish = json!({"action": "faucet", "address": address().to_string(), "amount": 0.5});
+        let (status, done) = act(&site, wish).await;
+        assert_eq!(status, 200, "{done}");
+        let txid = done["url"]
+            .as_str()
+            .unwrap()
+            .trim_start_matches("/tx/")
+            .to_owned();
+        let mempool = |mempool: &Value| {
+            mempool
+                .as_array()
+                .is_some_and(|ids| ids.contains(&json!(txid)))
+        };
+        site.until("/api/mempool/txids", mempool).await;
+        let tip = act(&site, json!({"action": "mine"})).await.1["url"].clone();
+        site.shows(tip.as_str().unwrap().trim_start_matches("/block/"))
+            .await;
+    }
+    let owner = site.json(&format!("/api/v1/addresses/{}", address())).await;
+    assert_eq!(owner["balance"], 5_000_000_000_u64 + 100_000_000);
+
+    let old_tip = node.tip().await;
+    let (status, done) = act(&site, json!({"action": "reorg", "depth": 2})).await;
+    assert_eq!(status, 200, "{done}");
+    assert_eq!(node.height().await, 105);
+    site.shows(&node.tip().await).await;
+    site.until("/api/v1/tips", |tips| {
+        tips["forks"][0]["branch"][1]["hash"] == json!(old_tip)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_done_is_refused_with_the_reason() {
+    let node = Node::with_blocks(1).await;
+    let site = Site::ready(&node, &keys()).await;
+    let here = address().to_string();
+    for (wish, reason) in [
+        (json!({"action": "dance"}), "expected mine"),
+        (json!({"action": "mine", "blocks": 0}), "1 to 500"),
+        (json!({"action": "mine", "by": "nobody"}), "no device"),
+        (json!({"action": "mine", "address": "xyz"}), "no address"),
+        (json!({"action": "faucet", "address": here}), "mature coins"),
+        (
+            json!({"action": "faucet", "address": here, "amount": -1.0}),
+            "amount",
+        ),
+        (json!({"action": "send", "hex": "zz"}), "TX decode failed"),
+        (json!({"action": "send"}), "raw transaction"),
+        (json!({"action": "reorg", "depth": 5}), "shorter"),
+    ] {
+        let (status, done) = act(&site, wish.clone()).await;
+        assert_eq!(status, 400, "{wish}: {done}");
+        assert!(
+            done["error"].as_str().unwrap().contains(reason),
+            "{wish}: {done}"
+        );
+    }
+    assert_eq!(node.height().await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_pages_cannot_act_and_nobody_can_where_actions_are_off() {
+    let node = Node::with_blocks(1).await;
+    let site = Site::ready(&node, &keys()).await;
+    let form = || {
+        site.post("/actions")
+            .header("content-type", "application/x-www-form-urlencoded")
+    };
+    let mine = "action=mine&blocks=1&by=";
+    let own = format!("http://127.0.0.1:{}", site.port);
+    for (header, value) in [
+        ("origin", "http://evil.example"),
+        ("sec-fetch-site", "cross-site"),
+        ("host", "evil.example"),
+    ] {
+        let request = form().header(header, value).body(mine);
+        assert_eq!(site.text(request).await.0, 403, "{header}: {value}");
+    }
+    assert_eq!(node.height().await, 1);
+    let request = form()
+        .header("origin", &own)
+        .header("accept", "text/html")
+        .body(mine);
+    let (status, page) = site.text(request).await;
+    assert!(
+        status == 200 && page.contains("The node made 1 blocks"),
+        "{page}"
+    );
+    assert_eq!(node.height().await, 2);
+
+    let off = Site::ready(&node, "").await;
+    let request = off.post("/api/v1/actions").json(&json!({"action": "mine"}));
+    assert_eq!(off.text(request).await.0, 403);
+    assert!(!off.page("/").await.contains("/actions"));
+    assert_eq!(node.height().await, 2);
+}

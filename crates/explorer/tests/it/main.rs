@@ -1,0 +1,9 @@
+//! One binary for the tests of the program, against a real Bitcoin Core.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod actions;
+mod chain;
+mod esplora;
+mod pages;
+mod site;
