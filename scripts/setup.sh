@@ -10,9 +10,9 @@ die() { printf 'setup: error: %s\n' "$*" >&2; exit 69; }
 # What is looked for (a program, or a header after an @), and the Debian package that brings it.
 needs=(
   "g++ g++" "cmake cmake" "ninja ninja-build" "capnp capnproto" "pkg-config pkg-config"
-  "python3 python3" "busybox busybox-static" "ping iputils-ping"
+  "python3 python3" "venv python3-venv" "busybox busybox-static" "ping iputils-ping"
   "@boost/multi_index_container.hpp libboost-dev" "@event2/event.h libevent-dev"
-  "@capnp/rpc.h libcapnp-dev"
+  "@capnp/rpc.h libcapnp-dev" "chromium chromium"
 )
 
 present() {
@@ -21,6 +21,7 @@ present() {
           g++ -E -x c++ - >/dev/null 2>&1 ;;
     # Images take the program itself, so it must not need libraries.
     busybox) [ -x /bin/busybox ] && ! ldd /bin/busybox >/dev/null 2>&1 ;;
+    venv) python3 -c 'import ensurepip, venv' >/dev/null 2>&1 ;;
     *) command -v "$1" >/dev/null ;;
   esac
 }
@@ -49,3 +50,11 @@ if [ -n "$packages" ]; then
 fi
 
 command -v cargo >/dev/null || die "Rust is missing; install it with rustup (https://rustup.rs), then run again"
+
+# uv runs py-scripts and brings what they need. The lab itself goes without it.
+uv=${XDG_CACHE_HOME:-$HOME/.cache}/sv2-lab/uv
+if ! PATH="$PATH:$uv/bin" command -v uv >/dev/null; then
+  say "installing uv into $uv"
+  { python3 -m venv "$uv" && "$uv/bin/pip" install --quiet 'uv>=0.8,<1'; } >&2 ||
+    say "warning: uv could not be installed; py-scripts need it, the lab does not"
+fi

@@ -8,6 +8,7 @@ pub(crate) mod fake;
 pub mod process;
 
 use std::fmt;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -18,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use crate::progress::Progress;
-use crate::service::ServiceSpec;
+use crate::service::{ServiceSpec, Volume};
 
 /// Which backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
@@ -184,6 +185,32 @@ pub trait Backend {
     /// Stops a service for good: SIGTERM, and SIGKILL after its grace.
     async fn stop(&self, spec: &ServiceSpec) -> Result<()>;
 
+    /// Stops a service that the lab no longer has, and removes what is its own.
+    async fn discard(&self, spec: &ServiceSpec) -> Result<()>;
+
+    /// Whether a service that is there is of the newest build of its program.
+    async fn is_current(&self, spec: &ServiceSpec) -> Result<bool>;
+
+    /// Ends what tends the services, which are all stopped; [`Self::prepare`] brings it back.
+    async fn rest(&self) -> Result<()>;
+
+    /// Ends a service at once, as a power cut would. Whether it comes back by itself is the
+    /// backend's business; [`Self::start`] brings it back in any case.
+    async fn kill(&self, spec: &ServiceSpec) -> Result<()>;
+
+    /// Makes a service stand still, with all it holds.
+    async fn pause(&self, spec: &ServiceSpec) -> Result<()>;
+
+    /// Lets a service go on that stands still.
+    async fn resume(&self, spec: &ServiceSpec) -> Result<()>;
+
+    /// Writes a volume of a service that is stopped to a tar file.
+    async fn save_volume(&self, spec: &ServiceSpec, volume: &Volume, file: &Path) -> Result<()>;
+
+    /// Puts what [`Self::save_volume`] wrote into a volume of a service that was prepared and never
+    /// started.
+    async fn restore_volume(&self, spec: &ServiceSpec, volume: &Volume, file: &Path) -> Result<()>;
+
     /// How a service is doing.
     async fn status(&self, service: &str) -> Result<ServiceStatus>;
 
@@ -227,6 +254,62 @@ impl Backend for AnyBackend {
         match self {
             Self::Docker(docker) => docker.stop(spec).await,
             Self::Process(process) => process.stop(spec).await,
+        }
+    }
+
+    async fn discard(&self, spec: &ServiceSpec) -> Result<()> {
+        match self {
+            Self::Docker(docker) => docker.discard(spec).await,
+            Self::Process(process) => process.discard(spec).await,
+        }
+    }
+
+    async fn is_current(&self, spec: &ServiceSpec) -> Result<bool> {
+        match self {
+            Self::Docker(docker) => docker.is_current(spec).await,
+            Self::Process(process) => process.is_current(spec).await,
+        }
+    }
+
+    async fn rest(&self) -> Result<()> {
+        match self {
+            Self::Docker(docker) => docker.rest().await,
+            Self::Process(process) => process.rest().await,
+        }
+    }
+
+    async fn save_volume(&self, spec: &ServiceSpec, volume: &Volume, file: &Path) -> Result<()> {
+        match self {
+            Self::Docker(docker) => docker.save_volume(spec, volume, file).await,
+            Self::Process(process) => process.save_volume(spec, volume, file).await,
+        }
+    }
+
+    async fn restore_volume(&self, spec: &ServiceSpec, volume: &Volume, file: &Path) -> Result<()> {
+        match self {
+            Self::Docker(docker) => docker.restore_volume(spec, volume, file).await,
+            Self::Process(process) => process.restore_volume(spec, volume, file).await,
+        }
+    }
+
+    async fn kill(&self, spec: &ServiceSpec) -> Result<()> {
+        match self {
+            Self::Docker(docker) => docker.kill(spec).await,
+            Self::Process(process) => process.kill(spec).await,
+        }
+    }
+
+    async fn pause(&self, spec: &ServiceSpec) -> Result<()> {
+        match self {
+            Self::Docker(docker) => docker.pause(spec).await,
+            Self::Process(process) => process.pause(spec).await,
+        }
+    }
+
+    async fn resume(&self, spec: &ServiceSpec) -> Result<()> {
+        match self {
+            Self::Docker(docker) => docker.resume(spec).await,
+            Self::Process(process) => process.resume(spec).await,
         }
     }
 

@@ -1,12 +1,26 @@
 //! The command line.
 
+mod chain;
+mod disturbance;
+mod program;
+mod record;
+
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use orchestrator::backend::BackendKind;
+use orchestrator::log::Level;
 use orchestrator::subnet::Subnet;
+
+pub(crate) use chain::{FaucetArgs, MineArgs, ReorgArgs, TxArgs};
+pub(crate) use disturbance::{
+    Chaos, ChaosArgs, InspectArgs, KeepArgs, ScenarioArgs, ScenarioRunArgs, ScenarioVerb,
+    ServiceFault,
+};
+pub(crate) use program::{BuildArgs, ComposeArgs, InitArgs, RootfsArgs, ScaleArgs, SwapArgs};
+pub(crate) use record::{DoctorArgs, DumpArgs, SnapshotArgs, SnapshotVerb};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -54,6 +68,32 @@ Works on whatever is left of a lab, also after `lab up` was killed. Removes proc
 networks, volumes and files; images stay. Exits with 0 when there was nothing.")]
     Down,
 
+    /// Stop services, or the whole lab, and keep what they have.
+    #[command(after_help = "\
+Examples:
+  lab stop                     everything; lab start brings it back, also in a month
+  lab stop pool                one service; the others go on without it
+
+Nobody is stopped before those who need it.")]
+    Stop(ServicesArgs),
+
+    /// Start services that were stopped, with what they need.
+    #[command(after_help = "\
+Examples:
+  lab start
+  lab start pool
+  lab start --json | jq .services
+
+Returns when they are ready. What runs already is left alone.")]
+    Start(ServicesArgs),
+
+    /// Stop services and start them again.
+    #[command(after_help = "\
+Examples:
+  lab restart pool
+  lab restart                  everything, in order")]
+    Restart(ServicesArgs),
+
     /// Show how each service is doing.
     #[command(after_help = "\
 Examples:
@@ -64,8 +104,32 @@ Examples:
     /// Show what services wrote.
     Logs(LogsArgs),
 
+    /// Run a command where a service runs.
+    Exec(ExecArgs),
+
+    /// Watch the whole lab: connections, templates, shares, blocks, logs.
+    Top(TopArgs),
+
     /// Mine blocks now.
     Mine(MineArgs),
+
+    /// Pay to an address, and have the payment in the chain at once.
+    Faucet(FaucetArgs),
+
+    /// Send transactions: traffic for the mempool.
+    Tx(TxArgs),
+
+    /// Replace the newest blocks by others, and tell what everybody makes of it.
+    Reorg(ReorgArgs),
+
+    /// Mine a block on every way and check its story hop by hop against the chain.
+    #[command(after_help = "\
+Examples:
+  lab verify
+  lab verify --json | jq '.blocks[].checks[] | select(.holds | not)'
+
+Exits with 1 when a hop does not agree.")]
+    Verify,
 
     /// Ask the lab's node with bitcoin-cli.
     #[command(after_help = "\
@@ -77,8 +141,43 @@ Examples:
 Everything after `cli` goes to bitcoin-cli, with the lab's address and password.")]
     Cli(CliArgs),
 
+    /// Disturb services and links, and heal them.
+    Chaos(ChaosArgs),
+
+    /// Show the messages between two roles as they pass; drop or change some.
+    Inspect(InspectArgs),
+
+    /// Keep chain, ledgers, keys and configuration of a lab, and go back to them.
+    Snapshot(SnapshotArgs),
+
+    /// Say what is wrong with this machine and the lab, and what to do about it.
+    Doctor(DoctorArgs),
+
+    /// Write one archive for a bug report, without the lab's secrets.
+    Dump(DumpArgs),
+
+    /// Play scenarios: steps and expectations with deadlines, each on a lab of its own.
+    Scenario(ScenarioArgs),
+
     /// Build services from source and pack their images.
     Build(BuildArgs),
+
+    /// Run somebody else's build of a role in place of ours.
+    Swap(SwapArgs),
+
+    /// Have so many of a miner.
+    Scale(ScaleArgs),
+
+    /// Print a topology as a compose file.
+    Compose(ComposeArgs),
+
+    /// Prepare the volumes, or the chain, of a compose file's services; run by the file itself.
+    #[command(hide = true)]
+    Init(InitArgs),
+
+    /// Write every image into a directory of its name; run while images are built inside Docker.
+    #[command(hide = true)]
+    Rootfs(RootfsArgs),
 
     /// Print completions for a shell.
     #[command(after_help = "\
@@ -90,6 +189,10 @@ Examples:
         /// Which shell.
         shell: Shell,
     },
+
+    /// End a fault when its time is over; started by `chaos`.
+    #[command(hide = true)]
+    Keep(KeepArgs),
 
     /// Own the processes of a lab; started by `up`.
     #[command(hide = true)]
@@ -127,6 +230,10 @@ pub(crate) struct UpArgs {
     #[arg(long, value_name = "ADDR")]
     pub(crate) bind: Option<Ipv4Addr>,
 
+    /// Put a relay on every link, for chaos and inspect; it adds a hop.
+    #[arg(long)]
+    pub(crate) relays: bool,
+
     /// Return as soon as every service is ready.
     #[arg(long)]
     pub(crate) no_wait_block: bool,
@@ -158,15 +265,65 @@ impl BackendChoice {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct ServicesArgs {
+    /// Which services; all when none is named.
+    #[arg(value_name = "SERVICE")]
+    pub(crate) services: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  lab exec jdc ping -c 1 template-provider
+  lab exec pool sh
+  lab exec btc-node bitcoin-cli getblockcount
+  lab exec pool pool healthcheck --config /etc/lab/pool.toml
+
+On docker the command runs in the service's container; as processes it runs on this machine, in the
+directory of the service's configuration. Exits with the command's own code.")]
+pub(crate) struct ExecArgs {
+    /// Where.
+    pub(crate) service: String,
+
+    /// The command and its arguments.
+    #[arg(
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "COMMAND"
+    )]
+    pub(crate) command: Vec<String>,
+}
+
+#[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   lab logs pool
   lab logs -f -n 20 pool mining-device
-  lab logs --json btc-node | jq -r .line")]
+  lab logs --level warn
+  lab logs --event \"block found\"
+  lab logs --id template_id=12 pool template-provider
+  lab logs --id 3f21c9                          a block's or share's hash, wherever it passed
+  lab logs --json btc-node | jq -r .line
+
+Services are merged by the time their lines carry.")]
 pub(crate) struct LogsArgs {
     /// Go on with what comes.
     #[arg(short, long)]
     pub(crate) follow: bool,
+
+    /// Only lines this grave or graver.
+    #[arg(long, value_enum, value_name = "LEVEL")]
+    pub(crate) level: Option<Level>,
+
+    /// Only lines whose event has these words.
+    #[arg(long, value_name = "WORDS")]
+    pub(crate) event: Option<String>,
+
+    /// Only lines with this id: KEY=VALUE, or a value of any field; six characters of a hash are
+    /// enough.
+    #[arg(long, value_name = "ID")]
+    pub(crate) id: Option<String>,
 
     /// Lines of the past, per service.
     #[arg(short = 'n', long, default_value_t = 100, value_name = "N")]
@@ -180,17 +337,15 @@ pub(crate) struct LogsArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  lab mine            one block, found by the mining device through the pool
-  lab mine 10
-  lab mine 100 --rpc  by the node itself, at once")]
-pub(crate) struct MineArgs {
-    /// How many.
-    #[arg(default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000))]
-    pub(crate) blocks: u64,
+  lab top                     in the terminal; the keys are at the bottom
+  lab top --json | jq '.links[] | select(.stage != \"open\")'
+  lab top --json --follow | jq -c '.services[] | {name, mining}'
 
-    /// Let the node mine instead of the mining device.
-    #[arg(long)]
-    pub(crate) rpc: bool,
+Asks every service over HTTP once a second and changes nothing.")]
+pub(crate) struct TopArgs {
+    /// With --json: a line every second.
+    #[arg(short, long)]
+    pub(crate) follow: bool,
 }
 
 #[derive(Debug, Args)]
@@ -203,20 +358,6 @@ pub(crate) struct CliArgs {
         value_name = "ARGS"
     )]
     pub(crate) args: Vec<String>,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  lab build
-  lab build pool
-
-Compiles with cargo when lab itself runs from a checkout, then packs images when a Docker daemon
-answers. An image whose content did not change is left alone.")]
-pub(crate) struct BuildArgs {
-    /// Which services; all when none is named.
-    #[arg(value_name = "SERVICE")]
-    pub(crate) services: Vec<String>,
 }
 
 #[cfg(test)]
@@ -245,11 +386,29 @@ mod tests {
         let expected = [
             "up",
             "down",
+            "stop",
+            "start",
+            "restart",
             "status",
             "logs",
+            "exec",
+            "top",
             "mine",
+            "faucet",
+            "tx",
+            "reorg",
+            "verify",
             "cli",
+            "chaos",
+            "inspect",
+            "snapshot",
+            "doctor",
+            "dump",
+            "scenario",
             "build",
+            "swap",
+            "scale",
+            "compose",
             "completions",
         ];
         assert_eq!(verbs, expected);
@@ -267,6 +426,37 @@ mod tests {
             help.contains("Exit codes:") && help.contains("130"),
             "{help}"
         );
+    }
+
+    /// The lines of a document that call `lab`, without what a shell or a reader makes of them.
+    fn calls(document: &str) -> impl Iterator<Item = &str> {
+        document.lines().filter_map(|line| {
+            let call = line.strip_prefix("lab ").map(|_| line)?;
+            let ends = ["  ", " | ", " > ", "; "];
+            let end = ends.iter().filter_map(|end| call.find(end)).min();
+            Some(&call[..end.unwrap_or(call.len())])
+        })
+    }
+
+    #[test]
+    fn what_documents_tell_people_to_type_can_be_typed() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let mut files = vec![root.join("README.md"), root.join("docs/scenarios.md")];
+        let guides = std::fs::read_dir(root.join("docs/guides")).unwrap();
+        files.extend(guides.map(|entry| entry.unwrap().path()));
+        let mut seen = 0;
+        for file in files {
+            let text = std::fs::read_to_string(&file).unwrap();
+            for call in calls(&text) {
+                seen += 1;
+                match parse(call) {
+                    Ok(_) => {}
+                    Err(error) if error.kind() == clap::error::ErrorKind::DisplayHelp => {}
+                    Err(error) => panic!("{}: {call}: {error}", file.display()),
+                }
+            }
+        }
+        assert!(seen > 40, "{seen}");
     }
 
     #[test]
@@ -305,10 +495,22 @@ mod tests {
             "lab up --backend podman",
             "lab up --bind nowhere",
             "lab mine 0",
+            "lab faucet bcrt1q",
+            "lab faucet bcrt1q 0",
+            "lab faucet bcrt1q 0.00000545",
+            "lab faucet bcrt1q many",
+            "lab tx --fee low",
+            "lab tx --outputs 1-",
+            "lab reorg --depth 0",
             "lab mine -1",
             "lab logs -n x",
             "lab cli",
             "lab fly",
+            "lab scale mining-device",
+            "lab scale mining-device=0",
+            "lab scale mining-device=1000",
+            "lab swap pool",
+            "lab swap pool --ours --bin x",
         ] {
             assert!(parse(line).is_err(), "{line}");
         }

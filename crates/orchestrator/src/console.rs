@@ -53,6 +53,11 @@ impl Console {
         }
     }
 
+    /// Whether results may be coloured: for people at a terminal who did not refuse.
+    pub(crate) fn colours_output(&self) -> bool {
+        io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+    }
+
     /// Prints a result for people.
     pub(crate) fn print(&self, text: &str) -> Result<()> {
         let mut out = io::stdout().lock();
@@ -83,7 +88,12 @@ impl Console {
             return 0;
         }
         let code = fault::exit_code(error);
-        let remedy = fault::find(error).map(|fault| fault.remedy.clone());
+        let fault = fault::of(error);
+        // A fault that is not among the causes says what they amount to.
+        if let (Some(fault), None) = (&fault, fault::find(error)) {
+            self.say(&fault.cause);
+        }
+        let remedy = fault.map(|fault| fault.remedy);
         let title = match self.colour {
             true => "error:".red().bold().to_string(),
             false => "error:".to_owned(),
@@ -150,6 +160,9 @@ fn live(screen: &MultiProgress, bars: &mut BTreeMap<String, ProgressBar>, event:
     match event {
         Event::Step(text) => bar("lab".to_owned()).set_message(text),
         Event::Warning(text) => drop(screen.println(format!("warning: {text}"))),
+        Event::FirstBlock { path, after } => {
+            bar("first block".to_owned()).set_message(first_block(&path, after));
+        }
         Event::Starting { service } => bar(service).set_message("starting"),
         Event::Waiting { service, reason } => bar(service).set_message(reason),
         Event::Ready { service, after } => {
@@ -174,8 +187,17 @@ fn plain(seen: &mut BTreeMap<String, (Instant, String)>, event: Event) -> Option
             last.clone_from(&reason);
             Some(format!("{service} is not ready: {reason}"))
         }
+        Event::FirstBlock { path, after } => Some(first_block(&path, after)),
         Event::Ready { service, .. } => Some(format!("{service} is ready")),
     }
+}
+
+fn first_block(path: &[String], after: Duration) -> String {
+    let seconds = after.as_secs_f64();
+    format!(
+        "first block through {} at {seconds:.2} s",
+        path.join(" -> ")
+    )
 }
 
 #[cfg(test)]

@@ -45,6 +45,13 @@ pub(crate) fn of_end(spec: &ServiceSpec, exit: Option<Exit>, lines: &[String]) -
             format!("build it on this machine: lab build {}", spec.image),
         );
     }
+    if said("invalid parameter -ipcbind") {
+        return Diagnosis::new(
+            "this Bitcoin Core has no mining interface (IPC): it is older than 30, or built without",
+            "use the one built here (unset BITCOIN_NODE), another one of 30 or newer, or \
+             source = \"rpc\" for its template providers",
+        );
+    }
     if said("cannot obtain a lock on") {
         return Diagnosis::new(
             "another Bitcoin Core uses its data directory",
@@ -81,6 +88,24 @@ pub(crate) fn of_end(spec: &ServiceSpec, exit: Option<Exit>, lines: &[String]) -
     }
 }
 
+/// Why a service that runs will never be ready, if its words say so: waiting does not help.
+pub(crate) fn of_wait(line: &str) -> Option<Diagnosis> {
+    if line.contains("is not signed by authority key") {
+        return Some(Diagnosis::new(
+            "it was given another public key than the server has",
+            "correct the key; a swapped program needs ${authority_public_key} and \
+             ${authority_secret_key} in its configuration",
+        ));
+    }
+    let clocks = line.contains("certificate is valid from") || line.contains("certificate expired");
+    clocks.then(|| {
+        Diagnosis::new(
+            "its clock and the server's are apart",
+            "set the clocks right (timedatectl), or restart the server: lab restart",
+        )
+    })
+}
+
 fn port_taken(spec: &ServiceSpec) -> Diagnosis {
     let holder = spec
         .ports
@@ -109,6 +134,20 @@ mod tests {
         let found = of_end(&spec, Some(exit), &[line.to_owned()]);
         assert!(found.cause.contains(cause), "{found:?}");
         assert!(found.remedy.contains(remedy), "{found:?}");
+    }
+
+    #[test]
+    fn a_wrong_key_and_a_wrong_clock_are_known_while_a_service_waits() {
+        let remedy = |line: &str| of_wait(line).map(|diagnosis| diagnosis.remedy);
+        let key = "the server's certificate is not signed by authority key 9x; check";
+        assert!(remedy(key).unwrap().contains("correct the key"));
+        for clock in [
+            "the server's certificate is valid from 9, it is 5 here; check the clocks",
+            "the server's certificate expired at 5, it is 9 here; check the clocks",
+        ] {
+            assert!(remedy(clock).unwrap().contains("clocks"));
+        }
+        assert_eq!(remedy("connected upstream=10.10.0.5:34254"), None);
     }
 
     #[test]
@@ -141,5 +180,11 @@ mod tests {
             "--subnet",
         );
         check(Exit::Signal(11), "boom", "last words", "--keep");
+        check(
+            Exit::Code(1),
+            "Error: Error parsing command line arguments: Invalid parameter -ipcbind=unix:x",
+            "no mining interface",
+            "30 or newer",
+        );
     }
 }

@@ -65,9 +65,45 @@ pub fn find(error: &anyhow::Error) -> Option<&Fault> {
         .find_map(|cause| cause.downcast_ref::<Fault>())
 }
 
+/// What an error amounts to for a person: the fault it carries, or one that its causes tell.
+pub fn of(error: &anyhow::Error) -> Option<Fault> {
+    if let Some(fault) = find(error) {
+        return Some(fault.clone());
+    }
+    let is_full = |cause: &(dyn std::error::Error + 'static)| {
+        let io = cause.downcast_ref::<std::io::Error>();
+        io.is_some_and(|io| io.kind() == std::io::ErrorKind::StorageFull)
+            || cause
+                .to_string()
+                .to_lowercase()
+                .contains("no space left on device")
+    };
+    if error.chain().any(is_full) {
+        return Some(Fault::failed(
+            "the disk is full",
+            "free some space (df -h, docker system df), then: lab down, and lab up",
+        ));
+    }
+    let mut docker = error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<bollard::errors::Error>());
+    let is_gone = |error: &bollard::errors::Error| {
+        !matches!(
+            error,
+            bollard::errors::Error::DockerResponseServerError { .. }
+        )
+    };
+    docker.any(is_gone).then(|| {
+        Fault::unavailable(
+            "the Docker daemon went away",
+            "see whether it runs (docker info), start it, and then: lab down, and lab up",
+        )
+    })
+}
+
 /// The documented exit code of an error.
 pub fn exit_code(error: &anyhow::Error) -> u8 {
-    match find(error).map(|fault| fault.kind) {
+    match of(error).map(|fault| fault.kind) {
         Some(FaultKind::Usage) => EXIT_USAGE,
         Some(FaultKind::Unavailable) => EXIT_UNAVAILABLE,
         Some(FaultKind::Failed) | None => EXIT_FAILED,
@@ -86,6 +122,28 @@ mod tests {
         let error = result.context("reading --subnet").unwrap_err();
         assert_eq!(exit_code(&error), EXIT_USAGE);
         assert_eq!(find(&error).unwrap().remedy, "write A.B.C.0/24");
+    }
+
+    #[test]
+    fn a_full_disk_is_told_by_any_cause() {
+        let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
+        let error = anyhow::Error::new(full).context("writing the log");
+        assert!(of(&error).unwrap().remedy.contains("free some space"));
+        let error = anyhow::anyhow!("write /layer.tar: no space left on device");
+        assert_eq!(of(&error).unwrap().cause, "the disk is full");
+    }
+
+    #[test]
+    fn a_daemon_that_answers_is_there_and_one_that_does_not_has_gone() {
+        use bollard::errors::Error;
+        let refused = Error::DockerResponseServerError {
+            status_code: 409,
+            message: "no".to_owned(),
+        };
+        assert!(of(&anyhow::Error::new(refused)).is_none());
+        let error = anyhow::Error::new(Error::RequestTimeoutError).context("starting pool");
+        assert!(of(&error).unwrap().cause.contains("went away"));
+        assert_eq!(exit_code(&error), EXIT_UNAVAILABLE);
     }
 
     #[test]

@@ -8,24 +8,28 @@ mod libraries;
 mod rootfs;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use tar::{Builder, Header};
 
 use crate::programs::Programs;
-use crate::service::SERVICE_UID;
+use crate::service::{CONTAINER_CONFIG, SERVICE_UID};
 use layer::{Layer, digest};
 
 /// Every image, with the programs in it; the first one is what it runs.
 const IMAGES: &[(&str, &[&str])] = &[
     ("btc-node", &["bitcoin-node", "bitcoin-cli"]),
+    ("explorer", &["explorer"]),
     ("jdc", &["jdc"]),
     ("jds", &["jds"]),
+    ("lab", &["lab"]),
     ("mining-device", &["mining-device"]),
     ("pool", &["pool"]),
+    ("relay", &["relay"]),
     ("template-provider", &["template-provider"]),
+    ("translator", &["translator"]),
 ];
 
 /// Label with the digest of an image's content.
@@ -52,8 +56,8 @@ pub fn tag(image: &str) -> String {
 /// An image that could be packed now.
 #[derive(Debug)]
 pub struct Image {
-    /// Its short name.
-    pub name: String,
+    /// Its full name.
+    pub tag: String,
     /// Digest of everything in it.
     pub content: String,
     layers: [(String, Layer); 2],
@@ -71,11 +75,22 @@ impl Image {
             .iter()
             .map(|program| Ok(((*program).to_owned(), programs.find(program)?)))
             .collect::<Result<_>>()?;
-        let (entry, _) = found
-            .first()
-            .with_context(|| format!("there is no image '{name}'"))?;
+        anyhow::ensure!(!found.is_empty(), "there is no image '{name}'");
+        Self::of(tag(name), &found)
+    }
+
+    /// The same with a program of this machine that is none of ours.
+    ///
+    /// # Errors
+    /// When the program, one of its libraries or busybox is missing.
+    pub fn of_program(tag: String, name: &str, program: PathBuf) -> Result<Self> {
+        Self::of(tag, &[(name.to_owned(), program)])
+    }
+
+    fn of(tag: String, programs: &[(String, PathBuf)]) -> Result<Self> {
+        let (entry, _) = programs.first().context("an image has a program")?;
         let base = rootfs::base()?;
-        let role = rootfs::role(&found)?;
+        let role = rootfs::role(programs)?;
         let layers = [(base.digest()?, base), (role.digest()?, role)];
         let digests: Vec<_> = layers
             .iter()
@@ -84,11 +99,28 @@ impl Image {
         let config = config(entry, &digests);
         let content = digest(config.to_string().as_bytes());
         Ok(Self {
-            name: name.to_owned(),
+            tag,
             content,
             layers,
             config,
         })
+    }
+
+    /// Writes the files into a directory; owners are those of whoever runs this.
+    ///
+    /// # Errors
+    /// When a file vanished since [`Self::collect`], or cannot be written.
+    pub fn unpack(&self, directory: &Path) -> Result<()> {
+        std::fs::create_dir_all(directory)?;
+        for (_, layer) in &self.layers {
+            let bytes = layer.to_bytes()?;
+            let mut archive = tar::Archive::new(bytes.as_slice());
+            archive.set_preserve_permissions(true);
+            archive
+                .unpack(directory)
+                .with_context(|| format!("writing {}", directory.display()))?;
+        }
+        Ok(())
     }
 
     /// The archive that `docker load` reads.
@@ -113,7 +145,7 @@ impl Image {
         }
         let manifest = json!([{
             "Config": config_name,
-            "RepoTags": [tag(&self.name)],
+            "RepoTags": [self.tag],
             "Layers": layer_names,
         }]);
         files.insert(config_name, config.into_bytes());
@@ -128,6 +160,21 @@ impl Image {
         }
         Ok(archive.into_inner()?)
     }
+}
+
+/// How a container is asked for its health when nobody says otherwise: by the program itself, with
+/// its configuration under its usual name.
+fn health(entry: &str) -> Value {
+    let test = match entry {
+        "lab" => json!(["NONE"]),
+        "bitcoin-node" => json!(["CMD", "bitcoin-cli", "getblockcount"]),
+        role => {
+            let config = format!("{CONTAINER_CONFIG}/{role}.toml");
+            json!(["CMD", role, "healthcheck", "--config", config])
+        }
+    };
+    const SECOND: u64 = 1_000_000_000;
+    json!({ "Test": test, "Interval": 30 * SECOND, "Timeout": 5 * SECOND, "Retries": 2 })
 }
 
 /// The image's configuration, by the OCI image specification.
@@ -150,6 +197,7 @@ fn config(entry: &str, layers: &[String]) -> Value {
             ],
             "Entrypoint": [format!("{}/{entry}", rootfs::PROGRAMS)],
             "WorkingDir": rootfs::HOME,
+            "Healthcheck": health(entry),
         },
         "rootfs": { "type": "layers", "diff_ids": layers },
         "history": layers.iter().map(|_| json!({ "created": created })).collect::<Vec<_>>(),
@@ -166,7 +214,7 @@ mod tests {
         let role = rootfs::role(&[("pool".to_owned(), program.to_owned())]).unwrap();
         let digest = role.digest().unwrap();
         Image {
-            name: "pool".to_owned(),
+            tag: tag("pool"),
             content: "content".to_owned(),
             layers: [(digest.clone(), role.clone()), (digest.clone(), role)],
             config: config("pool", &[digest.clone(), digest]),
@@ -208,8 +256,8 @@ mod tests {
     fn every_service_of_the_built_in_topologies_has_an_image() {
         for (_, text) in crate::topology::BUILT_IN {
             let topology = crate::topology::Topology::parse(text).unwrap();
-            for service in &topology.services {
-                assert!(names().any(|name| name == service.kind_name()));
+            for spec in crate::compose::specs_without_secrets(&topology) {
+                assert!(programs_of(&spec.image).contains(&spec.program.as_str()));
             }
         }
     }

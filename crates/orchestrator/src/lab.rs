@@ -1,10 +1,18 @@
 //! A lab as programs see it: bring it up, look at it, mine, take it down.
 
 mod bringup;
+mod change;
 mod decision;
+mod faucet;
 mod first_block;
 mod mine;
+mod overview;
+mod place;
+mod reorg;
+mod running;
 mod status;
+mod traffic;
+mod verify;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddrV4;
@@ -16,9 +24,17 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub use bringup::{Bringup, UpOptions, UpReport};
+pub use change::Scaled;
+pub use faucet::Funded;
 pub use first_block::FirstBlock;
 pub use mine::{MinedBlock, MinedBy};
+pub use overview::{
+    BlockView, Chain, LinkView, Mining, Overview, ServiceView, Stage, TemplateView,
+};
+pub use reorg::Reorg;
 pub use status::{LabStatus, ServiceReport};
+pub use traffic::{Traffic, TrafficReport};
+pub use verify::{Check, Story};
 
 use crate::backend::docker::{self, Docker};
 use crate::backend::process::Process;
@@ -34,6 +50,7 @@ use crate::service::{self, Paths, ServiceSpec, Site};
 use crate::startup::Started;
 use crate::state::{Lock, Record, StateDir};
 use crate::subnet::Subnet;
+use crate::swap::{self, Facts};
 use crate::topology::Topology;
 use crate::wallet::Wallet;
 
@@ -47,6 +64,7 @@ pub struct Lab {
     specs: Vec<ServiceSpec>,
     backend: AnyBackend,
     prober: Prober,
+    programs: Programs,
 }
 
 impl Lab {
@@ -79,19 +97,21 @@ impl Lab {
             )
         })?;
         let backend = match record.backend {
-            BackendKind::Process => AnyBackend::Process(Process::new(state.clone(), programs)),
+            BackendKind::Process => {
+                AnyBackend::Process(Process::new(state.clone(), programs.clone()))
+            }
             BackendKind::Docker => {
                 let settings = docker::Settings {
                     subnet: record.subnet,
                     bind: record.bind,
                     build: false,
-                    programs,
+                    programs: programs.clone(),
                 };
                 AnyBackend::Docker(Docker::connect(name, settings).await?)
             }
         };
         let secrets = Secrets::load(&state.secrets_file())?;
-        Self::assemble(state, record, secrets, backend)
+        Self::assemble(state, record, secrets, backend, programs)
     }
 
     fn assemble(
@@ -99,23 +119,11 @@ impl Lab {
         record: Record,
         secrets: Secrets,
         backend: AnyBackend,
+        programs: Programs,
     ) -> Result<Self> {
-        let topology = Topology::parse(&record.topology)
-            .context("reading the topology of the lab that is up")?;
+        let topology = Self::topology_by(&record)?;
+        let specs = Self::specs_by(&record, &secrets, &state)?;
         let reward_address = Wallet::new(&secrets)?.address().to_string();
-        let paths = match record.backend {
-            BackendKind::Docker => Paths::Container,
-            BackendKind::Process => Paths::Directory(state.path().to_owned()),
-        };
-        let specs = service::specs(
-            &topology,
-            &Site {
-                subnet: record.subnet,
-                paths: &paths,
-                secrets: &secrets,
-                reward_address: &reward_address,
-            },
-        );
         Ok(Self {
             prober: Prober::new(secrets.clone(), reward_address),
             state,
@@ -124,12 +132,73 @@ impl Lab {
             secrets,
             specs,
             backend,
+            programs,
         })
+    }
+
+    /// The topology of a lab with this record, with all its miners.
+    fn topology_by(record: &Record) -> Result<Topology> {
+        let topology = Topology::parse(&record.topology)
+            .context("reading the topology of the lab that is up")?;
+        Ok(topology.scaled(&record.replicas)?)
+    }
+
+    /// The services of a lab with this record.
+    fn specs_by(record: &Record, secrets: &Secrets, state: &StateDir) -> Result<Vec<ServiceSpec>> {
+        let reward_address = Wallet::new(secrets)?.address().to_string();
+        let paths = match record.backend {
+            BackendKind::Docker => Paths::Container,
+            BackendKind::Process => Paths::Directory(state.path().to_owned()),
+        };
+        let site = Site {
+            subnet: record.subnet,
+            paths: &paths,
+            secrets,
+            reward_address: &reward_address,
+            links: None,
+        };
+        let mut specs = service::specs(&Self::topology_by(record)?, &site);
+        change::check_swaps(
+            record,
+            &specs.iter().map(|spec| spec.name.as_str()).collect(),
+        )?;
+        let facts = Facts::of(&specs, secrets, &reward_address);
+        for spec in &mut specs {
+            if let Some(swap) = record.swaps.get(&spec.name) {
+                *spec = swap::apply(spec, swap, &facts)?;
+            }
+        }
+        Ok(specs)
     }
 
     /// Its name.
     pub fn name(&self) -> &str {
         self.state.name()
+    }
+
+    /// Where it keeps its files.
+    pub(crate) fn state(&self) -> &StateDir {
+        &self.state
+    }
+
+    /// What it is.
+    pub(crate) fn record(&self) -> &Record {
+        &self.record
+    }
+
+    /// The text of its topology.
+    pub fn topology_text(&self) -> &str {
+        &self.record.topology
+    }
+
+    /// What runs its services.
+    pub(crate) fn runner(&self) -> &AnyBackend {
+        &self.backend
+    }
+
+    /// Where its programs are.
+    pub(crate) fn programs(&self) -> &Programs {
+        &self.programs
     }
 
     /// What runs its services.
@@ -223,32 +292,34 @@ impl Lab {
         self.backend.logs(service, range).await
     }
 
-    /// Stops one service; the others go on without it.
-    ///
-    /// # Errors
-    /// When the backend does not answer.
-    pub async fn stop_service(&self, service: &str) -> Result<()> {
-        self.backend.stop(self.service(service)?).await
+    /// Its backend, when its services are containers.
+    pub fn docker(&self) -> Option<&Docker> {
+        match &self.backend {
+            AnyBackend::Docker(docker) => Some(docker),
+            AnyBackend::Process(_) => None,
+        }
     }
 
-    /// Starts one service again.
+    /// A command that runs beside a service that is a process of this machine: in the directory of
+    /// its configuration, with its environment, and with the lab's programs at hand.
     ///
     /// # Errors
-    /// When the backend does not answer.
-    pub async fn start_service(&self, service: &str) -> Result<()> {
-        self.backend.start(self.service(service)?).await
-    }
-
-    /// Runs `bitcoin-cli` inside the node's container, where there is one.
-    ///
-    /// # Errors
-    /// When this is no lab of containers, or Docker refuses.
-    pub async fn cli_in_container(&self, args: &[String]) -> Result<docker::Ran> {
-        let AnyBackend::Docker(docker) = &self.backend else {
-            anyhow::bail!("the node of lab '{}' runs in no container", self.name());
-        };
-        let command = std::iter::once("bitcoin-cli").chain(args.iter().map(String::as_str));
-        docker.run_inside(&self.node()?.name, command).await
+    /// When there is no command.
+    pub fn host_command(
+        &self,
+        spec: &ServiceSpec,
+        command: &[String],
+    ) -> Result<std::process::Command> {
+        let (program, args) = command.split_first().context("there is no command")?;
+        let mut run = std::process::Command::new(program);
+        run.args(args).envs(&spec.env);
+        if let Some(directory) = spec.files.first().and_then(|file| file.path.parent()) {
+            run.current_dir(directory);
+        }
+        let mut path = self.programs.role_dirs.clone();
+        path.extend(self.programs.path.iter().cloned());
+        run.env("PATH", std::env::join_paths(path)?);
+        Ok(run)
     }
 
     /// A file with the node's address and password for `bitcoin-cli -conf=`.

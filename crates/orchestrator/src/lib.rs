@@ -9,18 +9,28 @@
 //! [`programs::Programs::from_env`], [`state::home`] and while looking for Docker, nowhere else.
 
 pub mod backend;
+pub mod chaos;
+pub mod compose;
+pub mod doctor;
+pub mod dump;
+pub mod duration;
 pub mod fault;
 pub mod image;
 pub mod lab;
+pub mod links;
+pub mod log;
 pub mod port;
 pub mod programs;
 pub mod progress;
 pub mod rpc;
+pub mod scenario;
 pub mod secrets;
 pub mod service;
+pub mod snapshot;
 pub mod startup;
 pub mod state;
 pub mod subnet;
+pub mod swap;
 pub mod topology;
 pub mod wallet;
 

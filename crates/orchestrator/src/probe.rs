@@ -3,7 +3,10 @@
 use std::net::SocketAddrV4;
 use std::time::Duration;
 
+use futures_util::future;
 use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
 
 use crate::rpc::{self, NodeError, Rpc};
 use crate::secrets::Secrets;
@@ -14,9 +17,10 @@ use crate::service::{Probe, ServiceSpec};
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A service's own word on whether it is ready.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) enum Readiness {
     /// It does what it is for.
+    #[default]
     Ready,
     /// It does not, and why.
     NotYet(String),
@@ -28,6 +32,17 @@ pub(crate) struct Prober {
     http: reqwest::Client,
     secrets: Secrets,
     reward_address: String,
+}
+
+/// What a service tells of itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Account {
+    pub(crate) readiness: Readiness,
+    pub(crate) version: Option<String>,
+    /// Shares it accepted, or had accepted.
+    pub(crate) shares: Option<u64>,
+    /// Blocks among them.
+    pub(crate) blocks: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -51,14 +66,57 @@ impl Prober {
     pub(crate) async fn ask(&self, spec: &ServiceSpec) -> Readiness {
         match spec.probe {
             Probe::Http(port) => self.ask_http(SocketAddrV4::new(spec.address, port)).await,
-            Probe::BitcoinNode(port) => match self.ask_node(&self.rpc(spec, port)).await {
-                Ok(height) if height >= BOOTSTRAP_BLOCKS => Readiness::Ready,
-                Ok(height) => Readiness::NotYet(format!(
-                    "height {height}; coins are mature from {BOOTSTRAP_BLOCKS} on"
-                )),
-                Err(reason) => Readiness::NotYet(reason),
+            Probe::Tcp(port) => listens(SocketAddrV4::new(spec.address, port)).await,
+            Probe::Runs => Readiness::Ready,
+            Probe::BitcoinNode(port) | Probe::BitcoinPeer(port) => {
+                match self.ask_node(&self.rpc(spec, port)).await {
+                    Ok(height) if height >= BOOTSTRAP_BLOCKS => Readiness::Ready,
+                    Ok(height) => Readiness::NotYet(format!(
+                        "height {height}; coins are mature from {BOOTSTRAP_BLOCKS} on"
+                    )),
+                    Err(reason) => Readiness::NotYet(reason),
+                }
+            }
+        }
+    }
+
+    /// What the service tells of itself. Changes nothing.
+    pub(crate) async fn look(&self, spec: &ServiceSpec) -> Account {
+        match spec.probe {
+            Probe::Http(port) => {
+                let address = SocketAddrV4::new(spec.address, port);
+                match self.status_of(address).await {
+                    Some(status) => account(&status),
+                    None => Account {
+                        readiness: self.ask_http(address).await,
+                        ..Account::default()
+                    },
+                }
+            }
+            Probe::BitcoinNode(port) | Probe::BitcoinPeer(port) => {
+                let rpc = self.rpc(spec, port);
+                let network = rpc.call::<Value>("getnetworkinfo", json!([]));
+                let (readiness, network) = future::join(self.ask(spec), network).await;
+                let version = network
+                    .ok()
+                    .and_then(|n| Some(n["subversion"].as_str()?.to_owned()));
+                Account {
+                    readiness,
+                    version: version.map(|text| text.trim_matches('/').replace("Satoshi:", "")),
+                    ..Account::default()
+                }
+            }
+            Probe::Tcp(_) | Probe::Runs => Account {
+                readiness: self.ask(spec).await,
+                ..Account::default()
             },
         }
+    }
+
+    async fn status_of(&self, address: SocketAddrV4) -> Option<Value> {
+        let request = self.http.get(format!("http://{address}/api/v1/status"));
+        let response = request.timeout(PATIENCE).send().await.ok()?;
+        response.error_for_status().ok()?.json().await.ok()
     }
 
     /// Whether the service is ready, after giving it what only the lab can give: a young chain
@@ -131,6 +189,31 @@ impl Prober {
                 "{address} answers {status} without saying whether it is ready"
             )),
         }
+    }
+}
+
+/// Reads a role's `/api/v1/status`.
+fn account(status: &Value) -> Account {
+    let text = |key: &str| status[key].as_str().map(str::to_owned);
+    let count = |key: &str| status[key].as_u64();
+    let solved = status["solutions"]["accepted"].as_u64();
+    Account {
+        readiness: match status["ready"].as_bool() {
+            Some(true) => Readiness::Ready,
+            _ => Readiness::NotYet(text("reason").unwrap_or_else(|| "gives no reason".to_owned())),
+        },
+        version: text("version"),
+        shares: count("shares_accepted"),
+        blocks: count("blocks_accepted")
+            .or(count("blocks_found"))
+            .or(solved),
+    }
+}
+
+async fn listens(address: SocketAddrV4) -> Readiness {
+    match tokio::time::timeout(PATIENCE, TcpStream::connect(address)).await {
+        Ok(Ok(_)) => Readiness::Ready,
+        _ => Readiness::NotYet(format!("nothing listens on {address} yet")),
     }
 }
 

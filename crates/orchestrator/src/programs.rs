@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use anyhow::Context;
+
 use crate::fault::Fault;
 
 /// The script that builds Bitcoin Core and knows where the result is.
@@ -59,6 +61,15 @@ impl Programs {
         }
         self.role(program)
             .ok_or_else(|| self.missing_roles(&[program]))
+    }
+
+    /// The program `lab`: this one, or in tests the one beside it.
+    pub(crate) fn own(&self) -> anyhow::Result<PathBuf> {
+        let running = std::env::current_exe().context("finding the running program")?;
+        if running.file_name().is_some_and(|name| name == "lab") {
+            return Ok(running);
+        }
+        Ok(self.find("lab")?)
     }
 
     /// Whether all of these programs are there.

@@ -21,6 +21,13 @@ pub enum Event {
         /// Its own words.
         reason: String,
     },
+    /// A block was mined on a way that had none yet.
+    FirstBlock {
+        /// Everybody its share passed, the miner first.
+        path: Vec<String>,
+        /// Since the command began.
+        after: Duration,
+    },
     /// A service is ready.
     Ready {
         /// Its name.

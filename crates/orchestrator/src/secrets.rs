@@ -53,6 +53,30 @@ impl Secrets {
         }
     }
 
+    /// What nobody else may see, by name.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        [
+            ("authority_secret_key", self.authority_secret_key.as_str()),
+            ("job_declaration_secret", &self.job_declaration_secret),
+            ("rpc_password", &self.rpc_password),
+            ("wallet_key", &self.wallet_key),
+        ]
+        .into_iter()
+    }
+
+    /// None at all, for what is printed without them.
+    pub(crate) fn blank() -> Self {
+        let blank = String::new;
+        Self {
+            authority_secret_key: blank(),
+            authority_public_key: blank(),
+            rpc_user: blank(),
+            rpc_password: blank(),
+            job_declaration_secret: blank(),
+            wallet_key: blank(),
+        }
+    }
+
     /// Reads them back.
     ///
     /// # Errors

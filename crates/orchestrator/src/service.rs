@@ -4,18 +4,23 @@
 //! backend and the tests' fake are printers of the same specs, so they cannot drift apart.
 
 pub mod btc_node;
+pub mod cpuminer;
+pub mod explorer;
 pub mod jdc;
 pub mod jds;
 pub mod mining_device;
 pub mod pool;
+pub mod relay;
 pub mod template_provider;
+pub mod translator;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use self::relay::Speaks;
 use crate::secrets::Secrets;
 use crate::subnet::Subnet;
 use crate::topology::{Kind, Service, Topology};
@@ -30,6 +35,8 @@ pub struct ServiceSpec {
     pub name: String,
     /// The image and the key of `lab build`.
     pub image: String,
+    /// Whose program it is.
+    pub origin: Origin,
     /// The program's file name.
     pub program: String,
     /// Its arguments.
@@ -44,6 +51,8 @@ pub struct ServiceSpec {
     pub ports: Vec<Port>,
     /// How to ask whether it is ready.
     pub probe: Probe,
+    /// The command that asks it the same from within its container; empty for none.
+    pub health: Vec<String>,
     /// Services that must be ready before it starts.
     pub needs: Vec<String>,
     /// Directories that outlive it.
@@ -52,6 +61,18 @@ pub struct ServiceSpec {
     pub restart: Restart,
     /// Seconds between SIGTERM and SIGKILL.
     pub stop_grace_secs: u32,
+}
+
+/// Whose program a service runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Origin {
+    /// Ours.
+    Ours,
+    /// That of an image which the Docker daemon has.
+    Image(String),
+    /// A program of this machine.
+    Binary(PathBuf),
 }
 
 /// What happens to a service that ends by itself.
@@ -80,6 +101,9 @@ pub struct Port {
     pub name: String,
     /// The same number in the container and on the host.
     pub number: u16,
+    /// Whether a container's is also one of the host's: that of the first service that has this
+    /// number. The others are reached on their own addresses.
+    pub published: bool,
 }
 
 /// A directory that outlives its service and may be shared.
@@ -99,6 +123,12 @@ pub enum Probe {
     Http(u16),
     /// Bitcoin Core on this RPC port: answers, out of initial block download, matured coins.
     BitcoinNode(u16),
+    /// The same, of a node whose chain comes from its peers.
+    BitcoinPeer(u16),
+    /// Something listens on this port, which is all that a foreign program tells.
+    Tcp(u16),
+    /// It runs: it has no port to ask on.
+    Runs,
 }
 
 impl ServiceSpec {
@@ -120,6 +150,8 @@ pub struct Site<'a> {
     pub secrets: &'a Secrets,
     /// Address to which coinbases pay.
     pub reward_address: &'a str,
+    /// Where links are noted down that pass the relay; [`specs`] sees to it.
+    pub links: Option<&'a relay::Links>,
 }
 
 impl Site<'_> {
@@ -189,6 +221,11 @@ impl VolumeRole {
 
 /// The specs of a whole topology, which must have passed its check.
 pub fn specs(topology: &Topology, site: &Site<'_>) -> Vec<ServiceSpec> {
+    let links = relay::Links::default();
+    let site = &Site {
+        links: topology.relays.then_some(&links),
+        ..*site
+    };
     let spec = |service: &Service| match &service.kind {
         Kind::BtcNode(settings) => btc_node::spec(service, settings, topology, site),
         Kind::TemplateProvider(settings) => {
@@ -198,8 +235,31 @@ pub fn specs(topology: &Topology, site: &Site<'_>) -> Vec<ServiceSpec> {
         Kind::Jds(settings) => jds::spec(service, settings, topology, site),
         Kind::Pool(settings) => pool::spec(service, settings, topology, site),
         Kind::MiningDevice(settings) => mining_device::spec(service, settings, topology, site),
+        Kind::Translator(settings) => translator::spec(service, settings, topology, site),
+        Kind::Cpuminer(settings) => cpuminer::spec(service, settings, topology, site),
+        Kind::Explorer(settings) => explorer::spec(service, settings, topology, site),
     };
-    topology.services.iter().map(spec).collect()
+    let mut specs: Vec<ServiceSpec> = topology.services.iter().map(spec).collect();
+    if topology.relays {
+        for spec in &mut specs {
+            if links.has_client(&spec.name) {
+                spec.needs.push(relay::NAME.to_owned());
+            }
+        }
+        specs.push(relay::spec(&links, site));
+    }
+    publish_once(&mut specs);
+    specs
+}
+
+/// A host has each port number once; the service with the lowest address gets it.
+fn publish_once(specs: &mut [ServiceSpec]) {
+    let mut by_address: Vec<&mut ServiceSpec> = specs.iter_mut().collect();
+    by_address.sort_by_key(|spec| spec.address);
+    let mut taken = BTreeSet::new();
+    for port in by_address.into_iter().flat_map(|spec| &mut spec.ports) {
+        port.published = taken.insert(port.number);
+    }
 }
 
 /// A role of ours: `PROGRAM --config FILE`, with its configuration as TOML.
@@ -221,8 +281,10 @@ impl Role<'_> {
         ServiceSpec {
             name: name.clone(),
             image: self.program.to_owned(),
+            origin: Origin::Ours,
             program: self.program.to_owned(),
-            args: vec!["--config".to_owned(), file.display().to_string()],
+            args: with_config(&[], &file),
+            health: with_config(&[self.program, "healthcheck"], &file),
             env: BTreeMap::new(),
             files: vec![ConfigFile { path: file, text }],
             address: self.address,
@@ -237,11 +299,18 @@ impl Role<'_> {
     }
 }
 
+fn with_config(words: &[&str], file: &Path) -> Vec<String> {
+    let words = words.iter().map(|word| (*word).to_owned());
+    let option = ["--config".to_owned(), file.display().to_string()];
+    words.chain(option).collect()
+}
+
 impl Port {
     fn new(name: &str, number: u16) -> Self {
         Self {
             name: name.to_owned(),
             number,
+            published: true,
         }
     }
 }
@@ -277,10 +346,11 @@ struct RpcAccess<'a> {
 }
 
 impl<'a> RpcAccess<'a> {
-    fn new(node: &str, topology: &Topology, site: &Site<'a>) -> Self {
+    fn new(client: &str, node: &str, topology: &Topology, site: &Site<'a>) -> Self {
         let address = topology.address(node, site.subnet);
+        let address = SocketAddrV4::new(address, btc_node::RPC_PORT);
         Self {
-            rpc_address: SocketAddrV4::new(address, btc_node::RPC_PORT),
+            rpc_address: site.reach(client, node, address, Speaks::Tcp),
             rpc_user: &site.secrets.rpc_user,
             rpc_password: &site.secrets.rpc_password,
         }
@@ -295,10 +365,11 @@ struct TemplateAccess<'a> {
 }
 
 impl<'a> TemplateAccess<'a> {
-    fn new(provider: &str, topology: &Topology, site: &Site<'a>) -> Self {
+    fn new(client: &str, provider: &str, topology: &Topology, site: &Site<'a>) -> Self {
         let address = topology.address(provider, site.subnet);
+        let address = SocketAddrV4::new(address, template_provider::TDP_PORT);
         Self {
-            address: SocketAddrV4::new(address, template_provider::TDP_PORT),
+            address: site.reach(client, provider, address, Speaks::Sv2),
             public_key: &site.secrets.authority_public_key,
         }
     }

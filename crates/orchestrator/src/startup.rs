@@ -11,9 +11,11 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::Instant;
 
+use crate::backend::docker::time;
 use crate::backend::{Backend, LogRange, ServiceStatus, State};
 use crate::diagnosis;
 use crate::fault::Fault;
+use crate::log::Entry;
 use crate::probe::Readiness;
 use crate::progress::{Event, Progress};
 use crate::service::ServiceSpec;
@@ -22,6 +24,10 @@ use crate::service::ServiceSpec;
 const POLL: Duration = Duration::from_millis(10);
 /// Pause between two looks at whether a service that is not ready still runs.
 const LOOK: Duration = Duration::from_millis(100);
+/// Pause between two looks at what a service that is not ready writes.
+const READ: Duration = Duration::from_secs(1);
+/// Longest time one service may take until it is ready.
+pub(crate) const SERVICE_DEADLINE: Duration = Duration::from_secs(60);
 /// Last lines of a failed service that its error carries.
 const LAST_LINES: usize = 10;
 
@@ -57,13 +63,17 @@ impl<B: Backend, R: AsyncFn(&ServiceSpec) -> Readiness> Startup<'_, B, R> {
     /// The first failure: the service's name, how it ended, its last lines, cause and remedy.
     pub(crate) async fn run(&self, specs: &[ServiceSpec]) -> Result<Vec<Started>> {
         let mut waiting: Vec<&ServiceSpec> = specs.iter().collect();
+        // Whoever is not asked for is not waited for either.
+        let asked: BTreeSet<&String> = specs.iter().map(|spec| &spec.name).collect();
+        let is_met =
+            |need: &String, ready: &BTreeSet<String>| ready.contains(need) || !asked.contains(need);
         let mut ready = BTreeSet::new();
         let mut running = FuturesUnordered::new();
         let mut started = Vec::new();
         loop {
             let (now, later): (Vec<_>, Vec<_>) = waiting
                 .into_iter()
-                .partition(|spec| spec.needs.iter().all(|need| ready.contains(need)));
+                .partition(|spec| spec.needs.iter().all(|need| is_met(need, &ready)));
             waiting = later;
             running.extend(now.into_iter().map(|spec| self.start(spec)));
             match running.next().await {
@@ -91,7 +101,9 @@ impl<B: Backend, R: AsyncFn(&ServiceSpec) -> Readiness> Startup<'_, B, R> {
             return Err(error.context(format!("starting {service}")));
         }
         let deadline = Instant::now() + self.deadline;
-        let mut look = Instant::now() + LOOK;
+        let running = Instant::now();
+        let mut look = running + LOOK;
+        let mut read = running + READ;
         loop {
             let reason = match (self.ready)(spec).await {
                 Readiness::Ready => break,
@@ -108,6 +120,12 @@ impl<B: Backend, R: AsyncFn(&ServiceSpec) -> Readiness> Startup<'_, B, R> {
                     reason: reason.clone(),
                 });
                 look = now + LOOK;
+            }
+            if now >= read {
+                if let Some(fault) = self.hopeless(spec, &reason, running.elapsed()).await {
+                    return Err(fault.into());
+                }
+                read = now + READ;
             }
             if now >= deadline {
                 return Err(self.never_ready(spec, &reason).await.into());
@@ -127,7 +145,7 @@ impl<B: Backend, R: AsyncFn(&ServiceSpec) -> Readiness> Startup<'_, B, R> {
     }
 
     async fn ended(&self, spec: &ServiceSpec, status: &ServiceStatus) -> Fault {
-        let lines = self.last_lines(spec).await;
+        let lines = last_lines(self.backend, spec).await;
         let diagnosis = diagnosis::of_end(spec, status.exit, &lines);
         let how = status
             .exit
@@ -145,8 +163,29 @@ impl<B: Backend, R: AsyncFn(&ServiceSpec) -> Readiness> Startup<'_, B, R> {
         )
     }
 
+    /// Why waiting for a service does not help, if it said so since it was started.
+    async fn hopeless(&self, spec: &ServiceSpec, reason: &str, since: Duration) -> Option<Fault> {
+        let lines = last_lines(self.backend, spec).await;
+        let is_new = |line: &&String| {
+            let time = Entry::parse(line).time;
+            time.and_then(|time| time::since(&time))
+                .is_some_and(|age| age <= since)
+        };
+        let said = lines.iter().filter(is_new).map(String::as_str);
+        let diagnosis = said.chain([reason]).find_map(diagnosis::of_wait)?;
+        Some(Fault::failed(
+            format!(
+                "{} will not be ready: {}{}",
+                spec.name,
+                diagnosis.cause,
+                quote(&lines)
+            ),
+            diagnosis.remedy,
+        ))
+    }
+
     async fn never_ready(&self, spec: &ServiceSpec, reason: &str) -> Fault {
-        let lines = self.last_lines(spec).await;
+        let lines = last_lines(self.backend, spec).await;
         Fault::failed(
             format!(
                 "{} was not ready within {} s: {reason}{}",
@@ -160,22 +199,22 @@ impl<B: Backend, R: AsyncFn(&ServiceSpec) -> Readiness> Startup<'_, B, R> {
             ),
         )
     }
+}
 
-    /// What the service said last; a log that cannot be read must not hide the failure itself.
-    async fn last_lines(&self, spec: &ServiceSpec) -> Vec<String> {
-        let range = LogRange {
-            tail: LAST_LINES,
-            follow: false,
-        };
-        match self.backend.logs(&spec.name, range).await {
-            Ok(lines) => {
-                lines
-                    .filter_map(async |line| line.ok())
-                    .collect::<Vec<_>>()
-                    .await
-            }
-            Err(error) => vec![format!("(its log cannot be read: {error:#})")],
+/// What the service said last; a log that cannot be read must not hide the failure itself.
+pub(crate) async fn last_lines(backend: &impl Backend, spec: &ServiceSpec) -> Vec<String> {
+    let range = LogRange {
+        tail: LAST_LINES,
+        follow: false,
+    };
+    match backend.logs(&spec.name, range).await {
+        Ok(lines) => {
+            lines
+                .filter_map(async |line| line.ok())
+                .collect::<Vec<_>>()
+                .await
         }
+        Err(error) => vec![format!("(its log cannot be read: {error:#})")],
     }
 }
 

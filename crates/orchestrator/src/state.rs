@@ -3,6 +3,7 @@
 //! `$SV2_LAB_HOME/NAME`, else `$XDG_STATE_HOME/sv2-lab/NAME`, else
 //! `~/.local/state/sv2-lab/NAME`. `lab down` removes it whole.
 
+use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{ErrorKind, Read, Seek, Write};
 use std::net::Ipv4Addr;
@@ -19,12 +20,15 @@ use tokio::time::Instant;
 use crate::backend::BackendKind;
 use crate::fault::Fault;
 use crate::subnet::Subnet;
+use crate::swap::Swap;
 
 /// A Unix socket's path has to be shorter than this (`sun_path` of `unix(7)`).
 const SOCKET_PATH_LIMIT: usize = 108;
 /// Longest path of a socket below the state directory.
 const LONGEST_SOCKET: &str = "volumes/btc-node-ipc/node.sock";
 
+/// What a lab is.
+const RECORD: &str = "lab.json";
 /// The file that a command locks.
 const LOCK: &str = "lock";
 
@@ -52,6 +56,12 @@ pub struct Record {
     pub bind: Ipv4Addr,
     /// The topology's text, so that a changed or deleted file does not matter.
     pub topology: String,
+    /// How many there are of a miner, when that is not one.
+    #[serde(default)]
+    pub replicas: BTreeMap<String, u8>,
+    /// What runs in place of services of ours.
+    #[serde(default)]
+    pub swaps: BTreeMap<String, Swap>,
 }
 
 /// While it lives, no other command changes the lab.
@@ -137,8 +147,13 @@ impl StateDir {
         self.path.join("logs").join(format!("{service}.log"))
     }
 
+    /// Where is written down what was done to services.
+    pub fn faults(&self) -> PathBuf {
+        self.path.join("faults")
+    }
+
     fn record_file(&self) -> PathBuf {
-        self.path.join("lab.json")
+        self.path.join(RECORD)
     }
 
     /// Whether anything of the lab is on disk.
@@ -166,6 +181,17 @@ impl StateDir {
             )
         })?;
         Ok(Some(record))
+    }
+
+    /// The records of the other labs of the same home, as far as they can be read.
+    pub fn others(&self) -> Vec<Record> {
+        let home = self.path.parent().and_then(|home| fs::read_dir(home).ok());
+        let others = home.into_iter().flatten().flatten();
+        others
+            .filter(|entry| entry.path() != self.path)
+            .filter_map(|entry| fs::read_to_string(entry.path().join(RECORD)).ok())
+            .filter_map(|text| serde_json::from_str(&text).ok())
+            .collect()
     }
 
     /// Writes the record. Do this last: its presence says that the rest is complete.
@@ -281,6 +307,24 @@ impl StateDir {
         }
         Ok(())
     }
+}
+
+/// Waits until no other command chooses a place for a lab of this home.
+///
+/// # Errors
+/// When the file cannot be locked.
+pub(crate) async fn lock_home(home: &Path) -> Result<Flock<File>> {
+    let file = OpenOptions::new()
+        .read(true)
+        .open(home)
+        .with_context(|| format!("opening {}", home.display()))?;
+    let home = home.to_owned();
+    let locked = tokio::task::spawn_blocking(move || {
+        Flock::lock(file, FlockArg::LockExclusive)
+            .map_err(|(_, errno)| errno)
+            .with_context(|| format!("locking {}", home.display()))
+    });
+    locked.await?
 }
 
 /// The directory that holds the labs' directories.

@@ -1,6 +1,8 @@
 //! The one description of a lab: which services exist and how they are wired.
 
 mod check;
+mod path;
+mod scale;
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -12,22 +14,38 @@ use toml::{Table, Value};
 
 use crate::fault::Fault;
 use crate::service::btc_node::BtcNode;
+use crate::service::cpuminer::Cpuminer;
+use crate::service::explorer::Explorer;
 use crate::service::jdc::{self, Jdc};
 use crate::service::jds::Jds;
 use crate::service::mining_device::MiningDevice;
 use crate::service::pool::{self, Pool};
 use crate::service::template_provider::TemplateProvider;
+use crate::service::translator::Translator;
 use crate::subnet::Subnet;
+pub use path::MiningPath;
 
 /// The topologies that come with the program.
-pub const BUILT_IN: &[(&str, &str)] =
-    &[("minimal", include_str!("../../../topologies/minimal.toml"))];
+pub const BUILT_IN: &[(&str, &str)] = &[
+    ("full", include_str!("../../../topologies/full.toml")),
+    ("minimal", include_str!("../../../topologies/minimal.toml")),
+    (
+        "two-nodes",
+        include_str!("../../../topologies/two-nodes.toml"),
+    ),
+    (
+        "two-pools",
+        include_str!("../../../topologies/two-pools.toml"),
+    ),
+];
 
 /// A checked topology: every link leads to a service of the right kind, and there is no cycle.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Topology {
     /// One sentence for people.
     pub about: String,
+    /// Whether the links between services pass a relay, which shows and disturbs what passes.
+    pub relays: bool,
     /// Services, by name.
     pub services: Vec<Service>,
 }
@@ -60,16 +78,25 @@ pub enum Kind {
     Pool(Pool),
     /// CPU miner speaking SV2.
     MiningDevice(MiningDevice),
+    /// Proxy for miners that speak Stratum V1.
+    Translator(Translator),
+    /// CPU miner speaking Stratum V1.
+    Cpuminer(Cpuminer),
+    /// Chain explorer.
+    Explorer(Explorer),
 }
 
 /// The names of [`Kind`], with the host number that users know each by.
 const KINDS: &[(&str, u8)] = &[
     ("btc-node", 4),
+    ("cpuminer", 8),
+    ("explorer", 9),
     ("jdc", 2),
     ("jds", 6),
     ("mining-device", 10),
     ("pool", 5),
     ("template-provider", 3),
+    ("translator", 7),
 ];
 
 /// A setting that names another service.
@@ -109,6 +136,9 @@ impl Service {
             Kind::Jds(_) => "jds",
             Kind::Pool(_) => "pool",
             Kind::MiningDevice(_) => "mining-device",
+            Kind::Translator(_) => "translator",
+            Kind::Cpuminer(_) => "cpuminer",
+            Kind::Explorer(_) => "explorer",
         }
     }
 
@@ -121,14 +151,22 @@ impl Service {
         needs
     }
 
+    /// Services it is connected to.
+    pub(crate) fn targets(&self) -> impl Iterator<Item = &str> {
+        self.links().into_iter().map(|link| link.to)
+    }
+
     fn links(&self) -> Vec<Link<'_>> {
         match &self.kind {
-            Kind::BtcNode(_) => Vec::new(),
+            Kind::BtcNode(settings) => settings.links(),
             Kind::TemplateProvider(settings) => settings.links(),
             Kind::Jdc(settings) => settings.links(),
             Kind::Jds(settings) => settings.links(),
             Kind::Pool(settings) => settings.links(),
             Kind::MiningDevice(settings) => settings.links(),
+            Kind::Translator(settings) => settings.links(),
+            Kind::Cpuminer(settings) => settings.links(),
+            Kind::Explorer(settings) => settings.links(),
         }
     }
 }
@@ -143,17 +181,22 @@ impl Topology {
             toml::from_str(text).map_err(|error| Problems(vec![error.to_string()]))?;
         let mut problems = Vec::new();
         let about = take(&mut table, "about", "", &mut problems).unwrap_or_default();
+        let relays = take(&mut table, "relays", "", &mut problems).unwrap_or_default();
         let services: Table = take(&mut table, "services", "", &mut problems).unwrap_or_default();
         for key in table.keys() {
             problems.push(format!(
-                "{key}: unknown key; there are `about` and `services`"
+                "{key}: unknown key; there are `about`, `relays` and `services`"
             ));
         }
         let services = services
             .into_iter()
             .filter_map(|(name, value)| service(name, value, &mut problems))
             .collect();
-        let topology = Self { about, services };
+        let topology = Self {
+            about,
+            relays,
+            services,
+        };
         problems.extend(check::problems(&topology));
         if problems.is_empty() {
             Ok(topology)
@@ -180,22 +223,6 @@ impl Topology {
             _ => pool::MINING_PORT,
         };
         SocketAddrV4::new(self.address(name, subnet), port)
-    }
-
-    /// What the blocks of the first miner carry in their coinbase, if there is a miner.
-    pub fn block_signature(&self) -> Option<&str> {
-        let upstream = self
-            .services
-            .iter()
-            .find_map(|service| match &service.kind {
-                Kind::MiningDevice(settings) => Some(&settings.pool),
-                _ => None,
-            })?;
-        match &self.service(upstream)?.kind {
-            Kind::Pool(settings) => Some(&settings.pool_signature),
-            Kind::Jdc(settings) => Some(&settings.jdc_signature),
-            _ => None,
-        }
     }
 
     /// The first service of a kind.
@@ -228,6 +255,30 @@ pub fn find(argument: &str) -> Result<String> {
     .into())
 }
 
+/// The text of a topology, with a relay on its links.
+pub fn with_relays(text: &str) -> String {
+    let has_them = toml::from_str::<Table>(text).is_ok_and(|table| table.contains_key("relays"));
+    match has_them {
+        true => text.to_owned(),
+        // Before the first table, and so one of the plain keys.
+        false => format!("relays = true\n{text}"),
+    }
+}
+
+/// Reads and checks a topology's text.
+///
+/// # Errors
+/// Every problem at once, with a remedy.
+pub fn parse(text: &str) -> Result<Topology, Fault> {
+    Topology::parse(text).map_err(|problems| {
+        let list: Vec<_> = problems.0.iter().map(|one| format!("  - {one}")).collect();
+        Fault::usage(
+            format!("the topology cannot be used:\n{}", list.join("\n")),
+            "correct these keys; topologies/*.toml show topologies that work",
+        )
+    })
+}
+
 /// Reads the keys that every service has, then those of its kind.
 fn service(name: String, value: Value, problems: &mut Vec<String>) -> Option<Service> {
     let at = format!("services.{name}");
@@ -255,6 +306,9 @@ fn service(name: String, value: Value, problems: &mut Vec<String>) -> Option<Ser
         "jds" => Kind::Jds(settings(&table, &at, problems)),
         "pool" => Kind::Pool(settings(&table, &at, problems)),
         "mining-device" => Kind::MiningDevice(settings(&table, &at, problems)),
+        "translator" => Kind::Translator(settings(&table, &at, problems)),
+        "cpuminer" => Kind::Cpuminer(settings(&table, &at, problems)),
+        "explorer" => Kind::Explorer(settings(&table, &at, problems)),
         other => unreachable!("'{other}' is in KINDS but not here"),
     };
     Some(Service {

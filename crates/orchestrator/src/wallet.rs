@@ -7,9 +7,9 @@ use std::collections::HashSet;
 use std::fmt;
 
 use anyhow::{Context, Result, anyhow};
-use bdk_wallet::{KeychainKind, Wallet as Bdk};
+use bdk_wallet::{KeychainKind, LocalOutput, Wallet as Bdk};
 use bitcoin::bip32::Xpriv;
-use bitcoin::{Address, Amount, FeeRate, Network, Psbt, Transaction, Txid};
+use bitcoin::{Address, Amount, FeeRate, Network, OutPoint, Psbt, Transaction, Txid};
 
 use crate::rpc::Rpc;
 use crate::secrets::Secrets;
@@ -120,9 +120,53 @@ impl Wallet {
         builder
             .add_recipient(address.script_pubkey(), amount)
             .fee_rate(fee_rate);
-        let mut psbt = builder
+        let psbt = builder
             .finish()
             .with_context(|| format!("paying {amount} to {address}"))?;
+        self.publish(rpc, psbt).await
+    }
+
+    /// Its confirmed coins of that value at least, but for those of coinbases, as it knew them when
+    /// it was synced last.
+    pub fn coins(&self, least: Amount) -> Vec<OutPoint> {
+        let is_coinbase = |coin: &LocalOutput| {
+            let transaction = self.inner.get_tx(coin.outpoint.txid);
+            transaction.is_some_and(|it| it.tx_node.tx.is_coinbase())
+        };
+        let fits = |coin: &LocalOutput| {
+            coin.chain_position.is_confirmed() && coin.txout.value >= least && !is_coinbase(coin)
+        };
+        let coins = self.inner.list_unspent().filter(fits);
+        coins.map(|coin| coin.outpoint).collect()
+    }
+
+    /// Pays these amounts to itself, from this coin alone if one is given, and broadcasts.
+    ///
+    /// # Errors
+    /// When the coins are too few, or the node refuses.
+    pub async fn pay_itself(
+        &mut self,
+        rpc: &Rpc,
+        coin: Option<OutPoint>,
+        amounts: &[Amount],
+        fee_rate: FeeRate,
+    ) -> Result<Transaction> {
+        let script = self.address().script_pubkey();
+        let mut builder = self.inner.build_tx();
+        for amount in amounts {
+            builder.add_recipient(script.clone(), *amount);
+        }
+        if let Some(coin) = coin {
+            builder.add_utxo(coin)?.manually_selected_only();
+        }
+        builder.fee_rate(fee_rate);
+        let psbt = builder
+            .finish()
+            .context("paying the wallet's own address")?;
+        self.publish(rpc, psbt).await
+    }
+
+    async fn publish(&mut self, rpc: &Rpc, mut psbt: Psbt) -> Result<Transaction> {
         self.sign(&mut psbt)?;
         let transaction = psbt.extract_tx()?;
         rpc.broadcast(&transaction).await?;

@@ -13,6 +13,7 @@ const FAMILIES: &[(&str, u32)] = &[
     ("TPC", 17),
     ("POOL", 91),
     ("DEV", 30),
+    ("PROXY", 30),
     ("JDS", 32),
     ("JDC", 36),
 ];
@@ -159,5 +160,5 @@ fn lists_of_rules_are_read() {
         ["TPS-10", "TPS-11", "TPS-12", "TPS-15"]
     );
     assert_eq!(ids("TPS-17: with 2,000 of them"), ["TPS-17"]);
-    assert_eq!(ids("PROXY-34"), Vec::<String>::new());
+    assert_eq!(ids("NOTHING-34"), Vec::<String>::new());
 }

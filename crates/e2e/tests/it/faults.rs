@@ -177,3 +177,139 @@ async fn down_removes_what_a_killed_up_and_a_killed_supervisor_left() {
     let again = site.lab(&["down"]);
     assert!(again.status.success());
 }
+
+/// A directory with the real programs, but for one that is this script.
+fn programs_with(name: &str, script: &str) -> tempfile::TempDir {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = tempfile::tempdir().unwrap();
+    for role in ["pool", "template-provider", "mining-device"] {
+        std::os::unix::fs::symlink(program(role), directory.path().join(role)).unwrap();
+    }
+    let path = directory.path().join(name);
+    let _ = std::fs::remove_file(&path);
+    std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    directory
+}
+
+#[test]
+fn a_role_that_ends_again_and_again_is_named_with_its_last_words() {
+    let site = Site::new(Backend::Process);
+    let programs = programs_with("pool", "echo the stone is too heavy >&2; exit 3");
+    let mut up = site.command(&site.up_arguments(&[]));
+    let output = up.env("LAB_BIN_DIR", programs.path()).output().unwrap();
+    refused(
+        &output,
+        1,
+        &[
+            "pool ended",
+            "exit code 3",
+            "the stone is too heavy",
+            "remedy:",
+        ],
+    );
+    site.assert_gone();
+}
+
+#[test]
+fn a_bitcoin_core_without_mining_interface_is_told_from_a_broken_one() {
+    let site = Site::new(Backend::Process);
+    let said = "Error: Error parsing command line arguments: Invalid parameter -ipcbind=unix:x";
+    let programs = programs_with("bitcoin-node", &format!("echo '{said}' >&2; exit 1"));
+    let mut up = site.command(&site.up_arguments(&[]));
+    up.env("BITCOIN_NODE", programs.path().join("bitcoin-node"));
+    let output = up.output().unwrap();
+    refused(
+        &output,
+        1,
+        &["btc-node ended", "no mining interface", "30 or newer"],
+    );
+    site.assert_gone();
+}
+
+#[test]
+fn an_image_that_is_missing_is_named() {
+    if !Backend::Docker.is_testable() {
+        return;
+    }
+    let (site, _) = Site::up(Backend::Docker);
+    let output = site.lab(&["swap", "pool", "--image", "nobody/has-this:ever"]);
+    refused(&output, 69, &["nobody/has-this:ever", "docker pull"]);
+    assert_eq!(site.json(&["mine", "1"])["mined_by"], "device");
+}
+
+/// Stands between the command and the daemon until it is dropped: then the daemon is gone.
+struct Between {
+    socket: std::path::PathBuf,
+    streams: std::sync::Arc<std::sync::Mutex<Vec<std::os::unix::net::UnixStream>>>,
+    _directory: tempfile::TempDir,
+}
+
+impl Between {
+    fn new() -> Self {
+        use std::os::unix::net::{UnixListener, UnixStream};
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("docker.sock");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let streams = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+        let seen = std::sync::Arc::clone(&streams);
+        std::thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                let daemon = UnixStream::connect("/var/run/docker.sock").unwrap();
+                let ends = [(&client, &daemon), (&daemon, &client)];
+                for (from, to) in ends {
+                    let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
+                    std::thread::spawn(move || {
+                        let _ = std::io::copy(&mut from, &mut to);
+                        let _ = to.shutdown(std::net::Shutdown::Write);
+                    });
+                }
+                seen.lock().unwrap().extend([client, daemon]);
+            }
+        });
+        Self {
+            socket,
+            streams,
+            _directory: directory,
+        }
+    }
+
+    fn die(&self) {
+        std::fs::remove_file(&self.socket).unwrap();
+        for stream in self.streams.lock().unwrap().iter() {
+            let _ = stream.shutdown(std::net::Shutdown::Both);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_that_dies_during_up_is_named_and_nothing_stays_behind() {
+    if !Backend::Docker.is_testable() {
+        return;
+    }
+    let site = Site::new(Backend::Docker);
+    let daemon = Between::new();
+    let up = site
+        .command(&site.up_arguments(&[]))
+        .env("DOCKER_HOST", format!("unix://{}", daemon.socket.display()))
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    until(
+        "something of the lab",
+        Duration::from_secs(60),
+        async || match site.docker_things().is_empty() {
+            true => Err("nothing yet".to_owned()),
+            false => Ok(()),
+        },
+    )
+    .await;
+    daemon.die();
+    let since = Instant::now();
+    let output = up.wait_with_output().unwrap();
+    assert!(since.elapsed() < SOON);
+    refused(&output, 69, &["Docker daemon", "remedy:"]);
+    assert!(site.lab(&["down"]).status.success());
+    site.assert_gone();
+}

@@ -2,9 +2,17 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod beside;
+mod browser;
+mod cards;
+mod changes;
+mod chosen;
+mod compose;
 mod conformance;
 mod declared;
 mod device;
+mod disturbed;
+mod explorer;
 mod farm;
 mod faults;
 mod first_block;
@@ -12,5 +20,13 @@ mod job_declaration;
 mod killed;
 mod ledger;
 mod monitoring;
+mod old_miners;
+mod report;
+mod scenarios;
 mod site;
+mod snapshot;
 mod tidy;
+mod tokens;
+mod top;
+mod topologies;
+mod traffic;

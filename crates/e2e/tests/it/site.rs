@@ -83,18 +83,19 @@ impl Site {
         (site, report)
     }
 
+    /// The options that put a lab on this site's backend and network.
+    pub(crate) fn place(&self) -> Vec<&str> {
+        let mut options = vec!["--backend", self.backend.name(), "--subnet", &self.subnet];
+        if self.backend == Backend::Docker {
+            options.extend(["--bind", &self.bind]);
+        }
+        options
+    }
+
     /// `up` on this site's backend and network, with `more`.
     pub(crate) fn up_arguments<'a>(&'a self, more: &[&'a str]) -> Vec<&'a str> {
-        let mut arguments = vec![
-            "up",
-            "--backend",
-            self.backend.name(),
-            "--subnet",
-            &self.subnet,
-        ];
-        if self.backend == Backend::Docker {
-            arguments.extend(["--bind", &self.bind]);
-        }
+        let mut arguments = vec!["up"];
+        arguments.extend(self.place());
         arguments.extend(more);
         arguments.push("--json");
         arguments
@@ -106,9 +107,14 @@ impl Site {
     }
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        self.command_on(&self.name, arguments)
+    }
+
+    /// The same for a lab of another name.
+    pub(crate) fn command_on(&self, name: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(program("lab"));
         command
-            .args(["--name", &self.name])
+            .args(["--name", name])
             .args(arguments)
             .env("SV2_LAB_HOME", self.home.path())
             .stdin(Stdio::null());
@@ -123,10 +129,13 @@ impl Site {
     }
 
     pub(crate) async fn open(&self) -> Lab {
+        self.open_as(&self.name).await
+    }
+
+    /// The same for a lab of another name.
+    pub(crate) async fn open_as(&self, name: &str) -> Lab {
         let programs = Programs::from_env();
-        Lab::open(self.home.path(), &self.name, programs)
-            .await
-            .unwrap()
+        Lab::open(self.home.path(), name, programs).await.unwrap()
     }
 
     /// Process ids of everything that carries this lab's marker.

@@ -9,16 +9,20 @@ mod exec;
 mod images;
 mod network;
 mod remove;
-mod time;
+pub(crate) mod time;
 
 use std::collections::{BTreeSet, HashMap};
+use std::fs::File;
+use std::io::Write;
 use std::net::Ipv4Addr;
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use bollard::models::{ContainerCreateBody, ContainerStateStatusEnum, VolumeCreateRequest};
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, InspectContainerOptions, ListContainersOptionsBuilder,
-    LogsOptionsBuilder, RemoveContainerOptionsBuilder, StartContainerOptions, StopContainerOptions,
+    CreateContainerOptionsBuilder, DownloadFromContainerOptionsBuilder, InspectContainerOptions,
+    KillContainerOptions, ListContainersOptionsBuilder, LogsOptionsBuilder,
+    RemoveContainerOptionsBuilder, StartContainerOptions, StopContainerOptions,
     UploadToContainerOptionsBuilder,
 };
 use bollard::{Docker as Api, body_full};
@@ -31,10 +35,10 @@ use crate::image::layer::{Layer, Owner};
 use crate::port;
 use crate::programs::Programs;
 use crate::progress::Progress;
-use crate::service::{SERVICE_UID, ServiceSpec};
+use crate::service::{Origin, SERVICE_UID, ServiceSpec, Volume};
 use crate::subnet::Subnet;
 use container::Names;
-pub use exec::Ran;
+pub use exec::{Ran, Terminal};
 pub use images::Packed;
 
 /// The docker backend of one lab.
@@ -74,6 +78,16 @@ impl Docker {
         })
     }
 
+    /// The addresses of a new lab.
+    pub(crate) fn settle(&mut self, subnet: Subnet, bind: Ipv4Addr) {
+        (self.settings.subnet, self.settings.bind) = (subnet, bind);
+    }
+
+    /// Addresses that others use: networks of Docker, and what this machine's routes lead to.
+    pub(crate) async fn taken_ranges(&self) -> Result<Vec<network::Taken>> {
+        network::taken(&self.api).await
+    }
+
     /// Where the daemon was found.
     pub fn place(&self) -> &str {
         &self.place
@@ -89,7 +103,18 @@ impl Docker {
     }
 
     async fn ensure_images(&self, specs: &[ServiceSpec], progress: Progress<'_>) -> Result<()> {
-        let images: BTreeSet<&str> = specs.iter().map(|spec| spec.image.as_str()).collect();
+        for spec in specs {
+            match &spec.origin {
+                Origin::Ours => {}
+                Origin::Image(tag) => images::require_foreign(&self.api, tag).await?,
+                Origin::Binary(path) => {
+                    let (tag, name) = (self.names.image(spec), spec.program.clone());
+                    images::pack_program(&self.api, tag, name, path.clone(), progress).await?;
+                }
+            }
+        }
+        let ours = specs.iter().filter(|spec| spec.origin == Origin::Ours);
+        let images: BTreeSet<&str> = ours.map(|spec| spec.image.as_str()).collect();
         if self.settings.build {
             let programs = &self.settings.programs;
             images::ensure(&self.api, &images, programs, progress).await?;
@@ -129,7 +154,7 @@ impl Docker {
         let running = running.await?;
         for (spec, status) in specs.iter().zip(running) {
             let ours = matches!(status.state, State::Running | State::Restarting);
-            for port in spec.ports.iter().filter(|_| !ours) {
+            for port in spec.ports.iter().filter(|port| port.published && !ours) {
                 self.check_port(spec, port.number).await?;
             }
         }
@@ -175,7 +200,7 @@ impl Docker {
     /// Makes the container of a service, or keeps the one that was made from the same spec.
     async fn ensure_container(&self, spec: &ServiceSpec) -> Result<()> {
         let name = self.names.container(&spec.name);
-        let image = images::inspect(&self.api, &spec.image).await?;
+        let image = images::inspect(&self.api, &self.names.image(spec)).await?;
         let image = image.with_context(|| format!("the image of {} is gone", spec.name))?;
         let body = container::body(spec, &self.names, self.settings.bind, &image.id);
         if !self.keeps(&name, &body).await? {
@@ -288,6 +313,84 @@ impl Backend for Docker {
         Ok(stopped.await?)
     }
 
+    async fn discard(&self, spec: &ServiceSpec) -> Result<()> {
+        let name = self.names.container(&spec.name);
+        match self.status(&spec.name).await?.state {
+            State::Absent => Ok(()),
+            _ => self.remove_container(&name).await,
+        }
+    }
+
+    async fn is_current(&self, spec: &ServiceSpec) -> Result<bool> {
+        let name = self.names.container(&spec.name);
+        let container = self
+            .api
+            .inspect_container(&name, None::<InspectContainerOptions>);
+        let tag = self.names.image(spec);
+        let image = images::inspect(&self.api, &tag);
+        let (container, image) = future::try_join(
+            async {
+                container
+                    .await
+                    .with_context(|| format!("looking at {name}"))
+            },
+            image,
+        )
+        .await?;
+        Ok(image.is_none_or(|image| container.image == Some(image.id)))
+    }
+
+    async fn rest(&self) -> Result<()> {
+        // The daemon is not ours.
+        Ok(())
+    }
+
+    async fn save_volume(&self, spec: &ServiceSpec, volume: &Volume, file: &Path) -> Result<()> {
+        let name = self.names.container(&spec.name);
+        let options = DownloadFromContainerOptionsBuilder::default()
+            .path(&format!("{}/.", volume.path.display()))
+            .build();
+        let mut archive = File::create(file)?;
+        let mut parts = self.api.download_from_container(&name, Some(options));
+        while let Some(part) = parts.next().await {
+            let part = part.with_context(|| format!("copying {} of {name}", volume.name))?;
+            archive.write_all(&part)?;
+        }
+        Ok(archive.sync_all()?)
+    }
+
+    async fn restore_volume(&self, spec: &ServiceSpec, volume: &Volume, file: &Path) -> Result<()> {
+        let name = self.names.container(&spec.name);
+        let options = UploadToContainerOptionsBuilder::default()
+            .path(&volume.path.display().to_string())
+            .build();
+        let archive = std::fs::read(file)?;
+        let uploaded =
+            self.api
+                .upload_to_container(&name, Some(options), body_full(archive.into()));
+        uploaded
+            .await
+            .with_context(|| format!("copying {} into {name}", volume.name))
+    }
+
+    async fn kill(&self, spec: &ServiceSpec) -> Result<()> {
+        let name = self.names.container(&spec.name);
+        let killed = self.api.kill_container(&name, None::<KillContainerOptions>);
+        killed.await.with_context(|| format!("killing {name}"))
+    }
+
+    async fn pause(&self, spec: &ServiceSpec) -> Result<()> {
+        let name = self.names.container(&spec.name);
+        let paused = self.api.pause_container(&name).await;
+        paused.with_context(|| format!("pausing {name}"))
+    }
+
+    async fn resume(&self, spec: &ServiceSpec) -> Result<()> {
+        let name = self.names.container(&spec.name);
+        let resumed = self.api.unpause_container(&name).await;
+        resumed.with_context(|| format!("resuming {name}"))
+    }
+
     async fn status(&self, service: &str) -> Result<ServiceStatus> {
         let name = self.names.container(service);
         let inspected = self
@@ -326,11 +429,15 @@ impl Backend for Docker {
     }
 
     async fn logs(&self, service: &str, range: LogRange) -> Result<Lines> {
+        let tail = match range.tail {
+            usize::MAX => "all".to_owned(),
+            lines => lines.to_string(),
+        };
         let options = LogsOptionsBuilder::default()
             .follow(range.follow)
             .stdout(true)
             .stderr(true)
-            .tail(&range.tail.to_string())
+            .tail(&tail)
             .build();
         let frames = self.api.logs(&self.names.container(service), Some(options));
         let lines = frames.flat_map(|frame| {

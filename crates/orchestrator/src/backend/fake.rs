@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::path::Path;
 use std::sync::Mutex;
 
 use anyhow::Result;
@@ -11,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Backend, Exit, Lines, LogRange, Removed, ServiceStatus, State};
 use crate::progress::Progress;
-use crate::service::{Probe, Restart, ServiceSpec};
+use crate::service::{Origin, Probe, Restart, ServiceSpec, Volume};
 
 /// Services end as scripted; everything else runs.
 #[derive(Debug, Default)]
@@ -66,6 +67,45 @@ impl Backend for Fake {
         Ok(())
     }
 
+    async fn discard(&self, spec: &ServiceSpec) -> Result<()> {
+        self.called("discard", &spec.name);
+        Ok(())
+    }
+
+    async fn is_current(&self, _: &ServiceSpec) -> Result<bool> {
+        Ok(true)
+    }
+
+    async fn rest(&self) -> Result<()> {
+        self.called("rest", "");
+        Ok(())
+    }
+
+    async fn save_volume(&self, spec: &ServiceSpec, _: &Volume, _: &Path) -> Result<()> {
+        self.called("save", &spec.name);
+        Ok(())
+    }
+
+    async fn restore_volume(&self, spec: &ServiceSpec, _: &Volume, _: &Path) -> Result<()> {
+        self.called("restore", &spec.name);
+        Ok(())
+    }
+
+    async fn kill(&self, spec: &ServiceSpec) -> Result<()> {
+        self.called("kill", &spec.name);
+        Ok(())
+    }
+
+    async fn pause(&self, spec: &ServiceSpec) -> Result<()> {
+        self.called("pause", &spec.name);
+        Ok(())
+    }
+
+    async fn resume(&self, spec: &ServiceSpec) -> Result<()> {
+        self.called("resume", &spec.name);
+        Ok(())
+    }
+
     async fn status(&self, service: &str) -> Result<ServiceStatus> {
         let ended = self.ends.get(service).map(|(exit, _)| *exit);
         Ok(ServiceStatus {
@@ -97,6 +137,7 @@ pub(crate) fn spec(name: &str, needs: &[&str]) -> ServiceSpec {
     ServiceSpec {
         name: name.to_owned(),
         image: name.to_owned(),
+        origin: Origin::Ours,
         program: name.to_owned(),
         args: Vec::new(),
         env: BTreeMap::new(),
@@ -104,6 +145,7 @@ pub(crate) fn spec(name: &str, needs: &[&str]) -> ServiceSpec {
         address: Ipv4Addr::LOCALHOST,
         ports: Vec::new(),
         probe: Probe::Http(0),
+        health: Vec::new(),
         needs: needs.iter().map(|need| (*need).to_owned()).collect(),
         volumes: Vec::new(),
         restart: Restart::Always,

@@ -11,11 +11,14 @@ mod leftovers;
 mod logfile;
 mod wire;
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use nix::sys::signal::Signal;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -24,14 +27,14 @@ use crate::fault::Fault;
 use crate::port;
 use crate::programs::Programs;
 use crate::progress::{Event, Progress};
-use crate::service::ServiceSpec;
+use crate::service::{Origin, ServiceSpec, Volume};
 use crate::state::{StateDir, create_private_dir, write_private};
 use wire::{Launch, Reply, Request};
 
 /// Environment variable with the state directory of the lab a process belongs to.
-const STATE_MARKER: &str = "SV2_LAB_STATE";
+pub(crate) const STATE_MARKER: &str = "SV2_LAB_STATE";
 /// Environment variable with the service a process is.
-const SERVICE_MARKER: &str = "SV2_LAB_SERVICE";
+pub(crate) const SERVICE_MARKER: &str = "SV2_LAB_SERVICE";
 /// The supervisor's own name among the lab's processes.
 const SUPERVISOR: &str = "supervisor";
 /// A supervisor listens within milliseconds; this is for a machine in trouble.
@@ -53,7 +56,7 @@ impl Process {
     fn launch(&self, spec: &ServiceSpec) -> Result<Launch> {
         Ok(Launch {
             service: spec.name.clone(),
-            program: self.programs.find(&spec.program)?,
+            program: self.program(spec)?,
             args: spec.args.clone(),
             env: spec.env.clone(),
             needs: spec.needs.clone(),
@@ -63,10 +66,28 @@ impl Process {
         })
     }
 
+    fn program(&self, spec: &ServiceSpec) -> Result<PathBuf, Fault> {
+        match &spec.origin {
+            Origin::Ours => self.programs.find(&spec.program),
+            Origin::Binary(path) => Ok(path.clone()),
+            Origin::Image(image) => Err(Fault::usage(
+                format!(
+                    "{} is to run the image {image}, and this lab has no containers",
+                    spec.name
+                ),
+                "name a program with --bin, or bring the lab up on Docker",
+            )),
+        }
+    }
+
     /// Looks at everything that could go wrong before anything is started.
     async fn check(&self, specs: &[ServiceSpec]) -> Result<()> {
+        let ours = specs.iter().filter(|spec| spec.origin == Origin::Ours);
         self.programs
-            .check(specs.iter().map(|spec| spec.program.as_str()))?;
+            .check(ours.map(|spec| spec.program.as_str()))?;
+        for spec in specs {
+            self.program(spec)?;
+        }
         for spec in specs {
             if self.status(&spec.name).await?.state == State::Absent {
                 check_ports(spec)?;
@@ -95,7 +116,7 @@ impl Process {
     async fn start_supervisor(&self) -> Result<()> {
         let log = logfile::open(&self.state.supervisor_log())?;
         let home = self.state.path().parent().context("a lab lies in a home")?;
-        let mut supervisor = std::process::Command::new(self.own_program()?)
+        let mut supervisor = std::process::Command::new(self.programs.own()?)
             .args(["supervise", "--name", self.state.name(), "--home"])
             .arg(home)
             .env(STATE_MARKER, self.state.path())
@@ -122,18 +143,17 @@ impl Process {
         Ok(())
     }
 
-    /// The program that has the `supervise` command: this one, or in tests the one beside it.
-    fn own_program(&self) -> Result<PathBuf> {
-        let running = std::env::current_exe().context("finding the running program")?;
-        if running.file_name().is_some_and(|name| name == "lab") {
-            return Ok(running);
-        }
-        Ok(self.programs.find("lab")?)
-    }
-
     async fn is_supervised(&self) -> bool {
         let request = Request::Status(SUPERVISOR.to_owned());
         wire::ask(&self.state, &request).await.is_ok()
+    }
+
+    async fn signal(&self, spec: &ServiceSpec, signal: Signal) -> Result<()> {
+        // One that ended meanwhile needs no signal.
+        match self.status(&spec.name).await?.pid {
+            Some(pid) => leftovers::signal(pid, signal),
+            None => Ok(()),
+        }
     }
 
     /// Asks the supervisor to do something.
@@ -176,6 +196,61 @@ impl Backend for Process {
 
     async fn stop(&self, spec: &ServiceSpec) -> Result<()> {
         self.order(Request::Stop(spec.name.clone())).await
+    }
+
+    async fn discard(&self, spec: &ServiceSpec) -> Result<()> {
+        match self.status(&spec.name).await?.state {
+            State::Absent => Ok(()),
+            _ => self.stop(spec).await,
+        }
+    }
+
+    async fn is_current(&self, spec: &ServiceSpec) -> Result<bool> {
+        let Some(pid) = self.status(&spec.name).await?.pid else {
+            // What does not run is read from disk when it is started.
+            return Ok(true);
+        };
+        // A build puts a new file in the place of the old one, which the process keeps.
+        let running = std::fs::metadata(format!("/proc/{pid}/exe"));
+        let built = std::fs::metadata(self.program(spec)?);
+        let same =
+            |a: std::fs::Metadata, b: std::fs::Metadata| (a.dev(), a.ino()) == (b.dev(), b.ino());
+        Ok(running
+            .and_then(|running| Ok(same(running, built?)))
+            .unwrap_or(true))
+    }
+
+    async fn save_volume(&self, _: &ServiceSpec, volume: &Volume, file: &Path) -> Result<()> {
+        let save = || -> std::io::Result<()> {
+            let mut archive = tar::Builder::new(File::create(file)?);
+            archive.append_dir_all(".", &volume.path)?;
+            archive.into_inner()?.sync_all()
+        };
+        save().with_context(|| format!("copying {} to {}", volume.path.display(), file.display()))
+    }
+
+    async fn restore_volume(&self, _: &ServiceSpec, volume: &Volume, file: &Path) -> Result<()> {
+        let restore = || tar::Archive::new(File::open(file)?).unpack(&volume.path);
+        restore()
+            .with_context(|| format!("copying {} to {}", file.display(), volume.path.display()))
+    }
+
+    async fn kill(&self, spec: &ServiceSpec) -> Result<()> {
+        self.signal(spec, Signal::SIGKILL).await
+    }
+
+    async fn pause(&self, spec: &ServiceSpec) -> Result<()> {
+        self.signal(spec, Signal::SIGSTOP).await
+    }
+
+    async fn resume(&self, spec: &ServiceSpec) -> Result<()> {
+        self.signal(spec, Signal::SIGCONT).await
+    }
+
+    async fn rest(&self) -> Result<()> {
+        let silent = &crate::progress::silent;
+        leftovers::end_supervisor(self.state.path(), silent).await?;
+        Ok(())
     }
 
     async fn status(&self, service: &str) -> Result<ServiceStatus> {

@@ -3,7 +3,6 @@
 use std::io::Write;
 
 use anyhow::{Context, Result};
-use orchestrator::backend::BackendKind;
 use orchestrator::lab::Lab;
 use orchestrator::programs::Programs;
 use serde_json::{Value, json};
@@ -34,15 +33,17 @@ pub(crate) async fn run(args: &CliArgs, lab: &Lab, console: &Console) -> Result<
                 stderr: output.stderr,
             }
         }
-        Err(_) if lab.backend() == BackendKind::Docker => {
-            let ran = lab.cli_in_container(&args.args).await?;
+        Err(missing) => {
+            let docker = lab.docker().ok_or(missing)?;
+            let arguments = args.args.iter().map(String::as_str);
+            let command = std::iter::once("bitcoin-cli").chain(arguments);
+            let ran = docker.run_inside(&lab.node()?.name, command).await?;
             Ran {
                 code: code(Some(ran.code)),
                 stdout: ran.stdout,
                 stderr: ran.stderr,
             }
         }
-        Err(missing) => return Err(missing.into()),
     };
     if console.json {
         let text = String::from_utf8_lossy(&ran.stdout);

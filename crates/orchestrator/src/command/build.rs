@@ -8,7 +8,9 @@ use anyhow::{Context, Result};
 use orchestrator::backend::docker::{Docker, Packed, Settings};
 use orchestrator::fault::Fault;
 use orchestrator::image;
+use orchestrator::lab::Lab;
 use orchestrator::programs::{CORE_SCRIPT, Programs};
+use orchestrator::state::{self, StateDir};
 use orchestrator::subnet::Subnet;
 use serde_json::json;
 use tokio::process::Command;
@@ -20,10 +22,11 @@ pub(crate) async fn run(args: &BuildArgs, lab: &str, console: &Console) -> Resul
     let images = chosen(args)?;
     let programs = Programs::from_env();
     let compiled = match &programs.workspace {
-        Some(workspace) => {
+        Some(workspace) if !args.no_compile => {
             compile(workspace, &programs, &images).await?;
             true
         }
+        Some(_) => false,
         None => {
             console.say("lab does not run from a checkout: programs are packed as they are");
             false
@@ -45,10 +48,17 @@ pub(crate) async fn run(args: &BuildArgs, lab: &str, console: &Console) -> Resul
         // The process backend needs no images, so this is no failure.
         Err(fault) => (Vec::new(), Some(fault.cause)),
     };
+    let replaced = match args.no_restart {
+        true => Vec::new(),
+        false => replace(lab, &images, console).await?,
+    };
     if console.json {
-        return console.print_json(
-            &json!({ "compiled": compiled, "images": packed, "images_skipped": why_not }),
-        );
+        return console.print_json(&json!({
+            "compiled": compiled,
+            "images": packed,
+            "images_skipped": why_not,
+            "restarted": replaced,
+        }));
     }
     for image in &packed {
         console.print(&line(image))?;
@@ -56,7 +66,28 @@ pub(crate) async fn run(args: &BuildArgs, lab: &str, console: &Console) -> Resul
     if let Some(why) = why_not {
         console.print(&format!("no images were packed: {why}"))?;
     }
+    for service in &replaced {
+        console.print(&format!("{service} runs the new build"))?;
+    }
     Ok(())
+}
+
+/// Restarts the services of the lab, if there is one, that run an older build; the others go on.
+async fn replace(name: &str, images: &[&str], console: &Console) -> Result<Vec<String>> {
+    let home = state::home()?;
+    if StateDir::new(&home, name)?.record()?.is_none() {
+        return Ok(Vec::new());
+    }
+    let lab = Lab::open(&home, name, Programs::from_env()).await?;
+    let _lock = lab.hold().await?;
+    let outdated = lab.outdated(images).await?;
+    let progress = |event| console.hear(event);
+    for service in &outdated {
+        let replaced = lab.replace(service, &progress).await;
+        console.settle();
+        replaced?;
+    }
+    Ok(outdated)
 }
 
 fn chosen(args: &BuildArgs) -> Result<Vec<&'static str>, Fault> {
@@ -104,7 +135,7 @@ async fn compile(workspace: &Path, programs: &Programs, images: &[&str]) -> Resu
         {
             cargo.arg("--release");
         }
-        cargo.args(roles.iter().flat_map(|role| ["-p", role]));
+        cargo.args(roles.iter().flat_map(|program| ["--bin", program]));
         succeed(cargo, workspace).await?;
     }
     Ok(())

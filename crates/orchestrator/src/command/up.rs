@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use orchestrator::fault::EXIT_INTERRUPTED;
-use orchestrator::lab::{Bringup, Lab, UpOptions, UpReport};
+use orchestrator::lab::{Bringup, FirstBlock, Lab, UpOptions, UpReport};
 use orchestrator::programs::Programs;
 use orchestrator::state;
 use orchestrator::topology;
@@ -25,13 +25,16 @@ struct Up {
     name: String,
     backend: &'static str,
     ready_seconds: f64,
+    /// Until every miner had its first block.
     first_block_seconds: Option<f64>,
-    first_block: Option<Block>,
+    first_blocks: Vec<Block>,
     services: Vec<Service>,
 }
 
 #[derive(Serialize)]
 struct Block {
+    path: Vec<String>,
+    seconds: f64,
     height: u64,
     hash: String,
 }
@@ -55,7 +58,7 @@ pub(crate) async fn run(
         began: Instant::now(),
         home: state::home()?,
         name: name.to_owned(),
-        topology: args.topology.as_deref().map(topology::find).transpose()?,
+        topology: topology(args)?,
         backend: args.backend.kind(),
         subnet: args.subnet,
         bind: args.bind,
@@ -107,6 +110,19 @@ pub(crate) async fn run(
     }
 }
 
+/// The text of the topology that was asked for.
+fn topology(args: &UpArgs) -> Result<Option<String>> {
+    let topology = args.topology.as_deref().map(topology::find).transpose()?;
+    if !args.relays {
+        return Ok(topology);
+    }
+    let text = match topology {
+        Some(text) => text,
+        None => topology::find("minimal")?,
+    };
+    Ok(Some(topology::with_relays(&text)))
+}
+
 /// Takes down what this command made, and says so.
 async fn undo(
     bringup: Bringup,
@@ -155,18 +171,22 @@ fn json(lab: &Lab, report: &UpReport) -> Result<Up> {
             ready_seconds: seconds(started.ready),
         });
     }
+    let block = |first: &FirstBlock| Block {
+        path: first.path.clone(),
+        seconds: seconds(first.after),
+        height: first.height,
+        hash: first.hash.to_string(),
+    };
+    let first_blocks: Vec<Block> = report.first_blocks.iter().map(block).collect();
     Ok(Up {
         name: lab.name().to_owned(),
         backend: lab.backend().name(),
         ready_seconds: seconds(report.ready),
-        first_block_seconds: report
-            .first_block
-            .as_ref()
-            .map(|block| seconds(block.after)),
-        first_block: report.first_block.as_ref().map(|block| Block {
-            height: block.height,
-            hash: block.hash.to_string(),
-        }),
+        first_block_seconds: first_blocks
+            .iter()
+            .map(|block| block.seconds)
+            .reduce(f64::max),
+        first_blocks,
         services,
     })
 }
@@ -206,9 +226,10 @@ fn text(lab: &Lab, report: &UpReport) -> Result<String> {
         report.ready.as_secs_f64(),
         chain.join(" -> ")
     ));
-    if let Some(block) = &report.first_block {
+    for block in &report.first_blocks {
         lines.push(format!(
-            "first block of our own miner in {:.2} s: height {}, {}",
+            "first block through {} in {:.2} s: height {}, {}",
+            block.path.join(" -> "),
             block.after.as_secs_f64(),
             block.height,
             block.hash

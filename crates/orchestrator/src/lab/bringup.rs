@@ -10,19 +10,18 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::decision::{self, Decision};
-use super::{FirstBlock, Lab, first_block};
+use super::first_block::{self, Since};
+use super::{FirstBlock, Lab};
 use crate::backend::{Backend, BackendKind, Removed};
 use crate::probe::Readiness;
 use crate::programs::Programs;
 use crate::progress::{Event, Progress};
 use crate::secrets::Secrets;
 use crate::service::{Probe, ServiceSpec};
-use crate::startup::{Started, Startup};
+use crate::startup::{SERVICE_DEADLINE, Started, Startup};
 use crate::state::{Lock, StateDir, write_private};
 use crate::subnet::Subnet;
-
-/// Longest time one service may take until it is ready.
-const SERVICE_DEADLINE: Duration = Duration::from_secs(60);
+use crate::topology;
 
 /// What a lab is asked to be. `None` leaves the choice to the lab.
 #[derive(Debug, Clone)]
@@ -54,8 +53,8 @@ pub struct UpOptions {
 pub struct UpReport {
     /// When every service was ready.
     pub ready: Duration,
-    /// The first block of the lab's own miner, if it was waited for.
-    pub first_block: Option<FirstBlock>,
+    /// The first block of each of the lab's miners, if they were waited for.
+    pub first_blocks: Vec<FirstBlock>,
     /// When each service was started and ready.
     pub services: Vec<Started>,
 }
@@ -78,7 +77,7 @@ impl Bringup {
     /// When the options make no sense, contradict the lab that is there, or another command is
     /// changing it.
     pub async fn begin(options: &UpOptions, progress: Progress<'_>) -> Result<Self> {
-        let topology = options.topology.as_deref().map(decision::parse);
+        let topology = options.topology.as_deref().map(topology::parse);
         let topology = topology.transpose()?;
         let state = StateDir::new(&options.home, &options.name)?;
         let lock = state.lock().await?;
@@ -104,7 +103,7 @@ impl Bringup {
         };
         let secrets = Secrets::load(&state.secrets_file())?;
         Ok(Self {
-            lab: Lab::assemble(state, record, secrets, backend)?,
+            lab: Lab::assemble(state, record, secrets, backend, options.programs.clone())?,
             lock,
             is_new,
             why,
@@ -166,29 +165,26 @@ impl Bringup {
         .await?;
         let ready = self.began.elapsed();
         let above = height_before.into_inner().expect("no holder panics");
+        let above = above.unwrap_or_default();
         Ok(UpReport {
             ready,
-            first_block: self
-                .first_block(above.unwrap_or_default(), progress)
-                .await?,
+            first_blocks: self.first_blocks(above, progress).await?,
             services,
         })
     }
 
-    async fn first_block(&self, above: u64, progress: Progress<'_>) -> Result<Option<FirstBlock>> {
-        let topology = &self.lab.topology;
-        let Some(signature) = topology.block_signature() else {
-            return Ok(None);
-        };
-        if !self.wait_block {
-            return Ok(None);
+    async fn first_blocks(&self, above: u64, progress: Progress<'_>) -> Result<Vec<FirstBlock>> {
+        let paths = self.lab.topology.mining_paths();
+        if paths.is_empty() || !self.wait_block {
+            return Ok(Vec::new());
         }
         progress(Event::Step(
-            "waiting for the first block of our own miner".to_owned(),
+            "waiting for the first block of our own miners".to_owned(),
         ));
-        let signature = signature.as_bytes();
-        let found = first_block::wait(&self.lab.rpc()?, signature, above, self.began).await?;
-        Ok(Some(found))
+        let rpc = self.lab.rpc()?;
+        let hurry = async |miner: &str| self.lab.hurry(miner).await;
+        let began = self.began;
+        first_block::wait(&rpc, paths, Since { above, began }, progress, hurry).await
     }
 
     /// `bitcoin-cli` reads this; the password is on no command line that way.
@@ -220,6 +216,11 @@ impl Bringup {
         let directory = self.lab.state.path().display().to_string();
         removed.directories.push(directory);
         Ok(removed)
+    }
+
+    /// The lab, while no other command may change it.
+    pub fn lab(&self) -> &Lab {
+        &self.lab
     }
 
     /// Lets other commands at the lab.

@@ -1,17 +1,18 @@
 //! What a lab is going to be: made of the options, and of the lab that may be there already.
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use anyhow::Result;
 
-use super::UpOptions;
+use super::{UpOptions, place};
 use crate::backend::docker::{self, Docker};
 use crate::backend::process::Process;
 use crate::backend::{AnyBackend, Backend, BackendKind};
 use crate::fault::Fault;
 use crate::progress::{Event, Progress};
 use crate::secrets::Secrets;
-use crate::state::{Record, StateDir};
+use crate::state::{self, Record, StateDir};
 use crate::subnet::Subnet;
 use crate::topology::{self, Topology};
 
@@ -31,25 +32,15 @@ pub(super) async fn decide(
     progress: Progress<'_>,
 ) -> Result<Decision> {
     let wanted = options.backend.or(existing.as_ref().map(|r| r.backend));
-    let (backend, why) = choose(options, existing.as_ref(), wanted, state).await?;
+    let (mut backend, why) = choose(options, existing.as_ref(), wanted, state).await?;
     let record = match existing {
         Some(record) => record,
-        None => make(options, state, &backend, progress).await?,
+        None => make(options, state, &mut backend, progress).await?,
     };
     Ok(Decision {
         record,
         backend,
         why,
-    })
-}
-
-pub(super) fn parse(text: &str) -> Result<Topology, Fault> {
-    Topology::parse(text).map_err(|problems| {
-        let list: Vec<_> = problems.0.iter().map(|one| format!("  - {one}")).collect();
-        Fault::usage(
-            format!("the topology cannot be used:\n{}", list.join("\n")),
-            "correct these keys; topologies/minimal.toml shows a topology that works",
-        )
     })
 }
 
@@ -128,14 +119,13 @@ async fn choose(
 async fn make(
     options: &UpOptions,
     state: &StateDir,
-    backend: &AnyBackend,
+    backend: &mut AnyBackend,
     progress: Progress<'_>,
 ) -> Result<Record> {
     let kind = match backend {
         AnyBackend::Docker(_) => BackendKind::Docker,
         AnyBackend::Process(_) => BackendKind::Process,
     };
-    let subnet = subnet(kind, options)?;
     if !backend.remove(progress).await?.is_empty() {
         progress(Event::Warning(format!(
             "removed what was left of an earlier lab '{}'",
@@ -148,39 +138,28 @@ async fn make(
         Some(text) => text.clone(),
         None => topology::find("minimal")?,
     };
+    // Until the choice is on record, so that no other lab makes the same.
+    let _choosing = state::lock_home(&options.home).await?;
+    let others = state.others();
+    let parsed = topology::parse(&topology)?;
+    let place = match backend {
+        AnyBackend::Process(_) => place::of_processes(options, &parsed, &others, progress)?,
+        AnyBackend::Docker(docker) => {
+            let place = place::of_containers(options, &parsed, &others, docker, progress).await?;
+            docker.settle(place.subnet, place.bind);
+            place
+        }
+    };
     let record = Record {
         backend: kind,
-        subnet,
-        bind: options.bind.unwrap_or(Ipv4Addr::LOCALHOST),
+        subnet: place.subnet,
+        bind: place.bind,
         topology,
+        replicas: BTreeMap::new(),
+        swaps: BTreeMap::new(),
     };
     state.save_record(&record)?;
     Ok(record)
-}
-
-fn subnet(kind: BackendKind, options: &UpOptions) -> Result<Subnet, Fault> {
-    match (kind, options.subnet) {
-        (BackendKind::Docker, None) => Ok(Subnet::DOCKER),
-        (BackendKind::Docker, Some(subnet)) if subnet.is_loopback() => Err(Fault::usage(
-            format!("containers cannot have the loopback addresses {subnet}"),
-            "use another --subnet, for example 10.11.0.0/24",
-        )),
-        (BackendKind::Process, None) if options.bind.is_some() => Err(bind_is_dockers()),
-        (BackendKind::Process, Some(_)) if options.bind.is_some() => Err(bind_is_dockers()),
-        (BackendKind::Process, None) => Ok(Subnet::PROCESS),
-        (BackendKind::Process, Some(subnet)) if !subnet.is_loopback() => Err(Fault::usage(
-            format!("processes need loopback addresses, and {subnet} has none"),
-            "use a --subnet such as 127.11.0.0/24, or --backend docker",
-        )),
-        (_, Some(subnet)) => Ok(subnet),
-    }
-}
-
-fn bind_is_dockers() -> Fault {
-    Fault::usage(
-        "--bind publishes the ports of containers, and this lab has processes",
-        "leave out --bind and use the services' own addresses, or use --backend docker",
-    )
 }
 
 #[cfg(test)]
@@ -208,24 +187,47 @@ mod tests {
     }
 
     #[test]
-    fn each_backend_takes_only_addresses_it_can_have() {
+    fn processes_take_only_addresses_they_can_have() {
+        let minimal = topology::find("minimal").unwrap();
+        let topology = topology::parse(&minimal).unwrap();
+        let place = |options: &UpOptions| {
+            place::of_processes(options, &topology, &[], &crate::progress::silent)
+        };
         let with = |subnet: &str| UpOptions {
             subnet: Some(subnet.parse().unwrap()),
             ..options()
         };
-        use BackendKind::{Docker, Process};
-        assert_eq!(subnet(Docker, &options()).unwrap(), Subnet::DOCKER);
-        assert_eq!(subnet(Process, &options()).unwrap(), Subnet::PROCESS);
-        assert!(subnet(Process, &with("127.44.0.0/24")).is_ok());
-        assert!(subnet(Process, &with("10.11.0.0/24")).is_err());
-        assert!(subnet(Docker, &with("10.11.0.0/24")).is_ok());
-        assert!(subnet(Docker, &with("127.44.0.0/24")).is_err());
+        assert!(place(&with("127.44.0.0/24")).is_ok());
+        assert!(place(&with("10.11.0.0/24")).is_err());
         let bound = UpOptions {
             bind: Some(Ipv4Addr::UNSPECIFIED),
             ..options()
         };
-        assert!(subnet(Docker, &bound).is_ok());
-        assert!(subnet(Process, &bound).is_err());
+        assert!(place(&bound).is_err());
+    }
+
+    #[test]
+    fn a_second_lab_of_processes_has_a_network_of_its_own() {
+        let minimal = topology::find("minimal").unwrap();
+        let topology = topology::parse(&minimal).unwrap();
+        let place = |others: &[Record]| {
+            let silent = &crate::progress::silent;
+            place::of_processes(&options(), &topology, others, silent)
+                .unwrap()
+                .subnet
+        };
+        let first = place(&[]);
+        let record = Record {
+            backend: BackendKind::Process,
+            subnet: first,
+            bind: Ipv4Addr::LOCALHOST,
+            topology: minimal.clone(),
+            replicas: BTreeMap::new(),
+            swaps: BTreeMap::new(),
+        };
+        let second = place(&[record]);
+        assert_ne!(first, second);
+        assert!(second.is_loopback());
     }
 
     #[test]
@@ -236,6 +238,8 @@ mod tests {
             subnet: Subnet::DOCKER,
             bind: Ipv4Addr::LOCALHOST,
             topology: format!("{minimal}\n# a comment is no difference"),
+            replicas: BTreeMap::new(),
+            swaps: BTreeMap::new(),
         };
         let topology = Topology::parse(&minimal).unwrap();
         assert!(check_same(&record, &options(), Some(&topology)).is_ok());
@@ -252,7 +256,7 @@ mod tests {
 
     #[test]
     fn every_problem_of_a_topology_is_in_the_fault() {
-        let fault = parse("x = 1\ny = 2").unwrap_err();
+        let fault = topology::parse("x = 1\ny = 2").unwrap_err();
         assert!(fault.cause.contains("- x: ") && fault.cause.contains("- y: "));
     }
 }

@@ -1,4 +1,4 @@
-//! Waiting for the first block that the lab's own miner found.
+//! Waiting for the first block on each way from a miner to the chain.
 
 use std::time::Duration;
 
@@ -7,16 +7,22 @@ use bitcoin::{Block, BlockHash};
 use tokio::time::Instant;
 
 use crate::fault::Fault;
+use crate::progress::{Event, Progress};
 use crate::rpc::Rpc;
+use crate::topology::MiningPath;
 
 /// Pause between two looks at the chain.
 const POLL: Duration = Duration::from_millis(10);
+/// A miner whose block lost against another one's gets on with the next after this time.
+const HURRY: Duration = Duration::from_millis(500);
 /// A miner paced to a block every ten seconds finds one in this time, with plenty to spare.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// A block of the lab's own miner.
+/// The first block of a miner of the lab.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FirstBlock {
+    /// The way it came: everybody its share passed, the miner first.
+    pub path: Vec<String>,
     /// Its height.
     pub height: u64,
     /// Its hash.
@@ -25,41 +31,85 @@ pub struct FirstBlock {
     pub after: Duration,
 }
 
-/// Waits for a block above the height `above` whose coinbase carries the pool's signature.
+/// What came before the blocks that are waited for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Since {
+    /// The chain's height.
+    pub(super) above: u64,
+    /// When the command began.
+    pub(super) began: Instant,
+}
+
+/// Waits until each path has a block of its own, told by its signature in the
+/// coinbase. `hurry` lets a miner find its next block without a pause: two miners may find their
+/// first ones at the same moment, and only one of them stays in the chain.
 pub(super) async fn wait(
     rpc: &Rpc,
-    signature: &[u8],
-    above: u64,
-    began: Instant,
-) -> Result<FirstBlock> {
+    paths: Vec<MiningPath>,
+    since: Since,
+    progress: Progress<'_>,
+    hurry: impl AsyncFn(&str),
+) -> Result<Vec<FirstBlock>> {
+    let Since { above, began } = since;
     let deadline = Instant::now() + DEADLINE;
+    let mut hurry_at = Instant::now() + HURRY;
     let mut looked_at = above;
+    let mut missing = paths;
+    let mut found = Vec::new();
     loop {
         while looked_at < rpc.block_count().await? {
             looked_at += 1;
             let hash = rpc.block_hash(looked_at).await?;
-            if carries(&rpc.block(hash).await?, signature) {
-                return Ok(FirstBlock {
+            let block = rpc.block(hash).await?;
+            let is_of = |path: &MiningPath| carries(&block, path.signature.as_bytes());
+            let (here, others) = missing.into_iter().partition(is_of);
+            missing = others;
+            for path in here {
+                let after = began.elapsed();
+                progress(Event::FirstBlock {
+                    path: path.hops.clone(),
+                    after,
+                });
+                found.push(FirstBlock {
+                    path: path.hops,
                     height: looked_at,
                     hash,
-                    after: began.elapsed(),
+                    after,
                 });
             }
         }
+        if missing.is_empty() {
+            return Ok(found);
+        }
         if Instant::now() > deadline {
-            return Err(Fault::failed(
-                format!(
-                    "everything is ready, but no block of our own miner came within {} s (the \
-                     chain is at height {looked_at})",
-                    DEADLINE.as_secs()
-                ),
-                "look at what it waits for: lab up --keep, then lab logs mining-device pool; or \
-                 do not wait: --no-wait-block",
-            )
-            .into());
+            return Err(none(&missing, looked_at).into());
+        }
+        if Instant::now() > hurry_at {
+            for miner in missing.iter().filter_map(|path| path.hops.first()) {
+                hurry(miner).await;
+            }
+            hurry_at = Instant::now() + HURRY;
         }
         tokio::time::sleep(POLL).await;
     }
+}
+
+fn none(missing: &[MiningPath], height: u64) -> Fault {
+    let paths: Vec<_> = missing.iter().map(|path| path.hops.join(" -> ")).collect();
+    let hops = missing.first().map(|path| path.hops.join(" "));
+    Fault::failed(
+        format!(
+            "everything is ready, but no block came through {} within {} s (the chain is at \
+             height {height})",
+            paths.join(", nor through "),
+            DEADLINE.as_secs()
+        ),
+        format!(
+            "look at what it waits for: lab up --keep, then lab logs {}; or do not wait: \
+             --no-wait-block",
+            hops.unwrap_or_default()
+        ),
+    )
 }
 
 /// Whether the coinbase's input holds these bytes.

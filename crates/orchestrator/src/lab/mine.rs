@@ -12,6 +12,7 @@ use super::Lab;
 use crate::fault::Fault;
 use crate::progress::{Event, Progress};
 use crate::rpc;
+use crate::topology::Service;
 
 /// Pause between two looks at the height.
 const POLL: Duration = Duration::from_millis(10);
@@ -40,7 +41,7 @@ pub enum MinedBy {
 impl Lab {
     /// Who mines on request: the device, where there is one.
     pub fn miner(&self) -> MinedBy {
-        match self.topology.first("mining-device") {
+        match self.device() {
             Some(_) => MinedBy::Device,
             None => MinedBy::Rpc,
         }
@@ -91,21 +92,36 @@ impl Lab {
         Ok(mined)
     }
 
-    async fn ask_device(&self, blocks: u64) -> Result<()> {
+    /// The miner nearest to the pool.
+    fn device(&self) -> Option<&Service> {
         let device = self.topology.first("mining-device");
-        let device = device.context("the lab has no mining device; mine with --rpc")?;
+        device.or_else(|| self.topology.first("cpuminer"))
+    }
+
+    async fn ask_device(&self, blocks: u64) -> Result<()> {
+        let device = self
+            .device()
+            .context("the lab has no mining device; mine with --rpc")?;
+        self.ask_miner(&device.name, blocks).await
+    }
+
+    /// Lets a miner find its next block without a pause, if it can be asked at all.
+    pub(super) async fn hurry(&self, miner: &str) {
+        // One of somebody else's has no such route; its blocks come when they come.
+        let _ = self.ask_miner(miner, 1).await;
+    }
+
+    /// Lets a miner find its next blocks without a pause.
+    pub(super) async fn ask_miner(&self, name: &str, blocks: u64) -> Result<()> {
         let address: SocketAddrV4 = self
-            .service(&device.name)?
+            .service(name)?
             .socket("http")
             .context("a mining device has an http port")?;
         let url = format!("http://{address}/api/v1/mine?blocks={blocks}");
-        let remedy = format!(
-            "see what it does: lab logs {}; or mine with --rpc",
-            device.name
-        );
+        let remedy = format!("see what it does: lab logs {name}; or mine with --rpc");
         let sent = rpc::http_client().post(url).send().await;
         let response = sent.map_err(|_| {
-            let cause = format!("{} does not answer on {address}", device.name);
+            let cause = format!("{name} does not answer on {address}");
             Fault::unavailable(cause, remedy.clone())
         })?;
         let status = response.status();
@@ -113,7 +129,7 @@ impl Lab {
             return Ok(());
         }
         let said = response.text().await.unwrap_or_default();
-        let cause = format!("{} refuses to mine: {status} {said}", device.name);
+        let cause = format!("{name} refuses to mine: {status} {said}");
         Err(Fault::failed(cause.trim(), remedy).into())
     }
 }

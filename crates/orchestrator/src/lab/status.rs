@@ -9,10 +9,11 @@ use futures_util::future;
 use serde::Serialize;
 
 use super::Lab;
-use crate::backend::{Backend, BackendKind, State};
-use crate::probe::Readiness;
+use crate::backend::{Backend, BackendKind, ServiceStatus, State};
+use crate::probe::{Account, Readiness};
 use crate::service::ServiceSpec;
 use crate::subnet::Subnet;
+use crate::{diagnosis, startup};
 
 /// A healthy service answers in a millisecond; people wait for the slowest one.
 const PATIENCE: Duration = Duration::from_millis(150);
@@ -43,6 +44,12 @@ pub struct ServiceReport {
     pub ready: bool,
     /// Why it does not.
     pub reason: Option<String>,
+    /// What it says its version is.
+    pub version: Option<String>,
+    /// Shares it accepted, or had accepted, as far as it counts them.
+    pub shares: Option<u64>,
+    /// Blocks among them.
+    pub blocks: Option<u64>,
     /// Its address.
     pub address: Ipv4Addr,
     /// Its ports, by name.
@@ -84,17 +91,28 @@ impl Lab {
             Some(exit) => format!("{text} with {exit}"),
             None => text.to_owned(),
         };
-        let reason = match status.state {
+        let silent = |reason| Account {
+            readiness: Readiness::NotYet(reason),
+            ..Account::default()
+        };
+        let account = match status.state {
             State::Running | State::Unsupervised => self.ask(spec).await,
-            State::Restarting => Some(ended("is started again after it ended")),
-            State::Stopped => Some(ended("has ended")),
-            State::Absent => Some("was never started".to_owned()),
+            State::Restarting => silent(self.why(spec, &status).await),
+            State::Stopped => silent(ended("has ended")),
+            State::Absent => silent("does not run".to_owned()),
+        };
+        let reason = match account.readiness {
+            Readiness::Ready => None,
+            Readiness::NotYet(reason) => Some(reason),
         };
         Ok(ServiceReport {
             name: spec.name.clone(),
             state: status.state,
             ready: reason.is_none(),
             reason,
+            version: account.version,
+            shares: account.shares,
+            blocks: account.blocks,
             address: spec.address,
             ports: spec
                 .ports
@@ -107,12 +125,26 @@ impl Lab {
         })
     }
 
-    /// Why a service that runs is not ready.
-    async fn ask(&self, spec: &ServiceSpec) -> Option<String> {
-        match tokio::time::timeout(PATIENCE, self.prober.ask(spec)).await {
-            Ok(Readiness::Ready) => None,
-            Ok(Readiness::NotYet(reason)) => Some(reason),
-            Err(_) => Some(format!("gives no answer within {PATIENCE:?}")),
-        }
+    /// What a service that runs tells of itself.
+    async fn ask(&self, spec: &ServiceSpec) -> Account {
+        let account = tokio::time::timeout(PATIENCE, self.prober.look(spec)).await;
+        account.unwrap_or_else(|_| Account {
+            readiness: Readiness::NotYet(format!("gives no answer within {PATIENCE:?}")),
+            ..Account::default()
+        })
+    }
+
+    /// Why a service ends again and again.
+    async fn why(&self, spec: &ServiceSpec, status: &ServiceStatus) -> String {
+        let lines = startup::last_lines(&self.backend, spec).await;
+        let diagnosis = diagnosis::of_end(spec, status.exit, &lines);
+        let exit = status.exit.map(|exit| format!(" with {exit}"));
+        let said = lines.last().map(|line| format!(" ({})", line.trim()));
+        format!(
+            "ended{} and is started again: {}{}",
+            exit.unwrap_or_default(),
+            diagnosis.cause,
+            said.unwrap_or_default()
+        )
     }
 }

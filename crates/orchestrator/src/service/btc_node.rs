@@ -1,13 +1,17 @@
 //! Bitcoin Core on regtest.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddrV4;
 use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use super::relay::Speaks;
 use super::template_provider::Source;
-use super::{ConfigFile, Paths, Port, Probe, Restart, ServiceSpec, Site, Volume, VolumeRole};
-use crate::topology::{Kind, Service, Topology};
+use super::{
+    ConfigFile, Origin, Paths, Port, Probe, Restart, ServiceSpec, Site, Volume, VolumeRole,
+};
+use crate::topology::{Kind, Link, Service, Topology};
 
 /// JSON-RPC port.
 pub const RPC_PORT: u16 = 18443;
@@ -17,11 +21,33 @@ pub const P2P_PORT: u16 = 18444;
 pub const BOOTSTRAP_BLOCKS: u64 = 101;
 
 /// Settings of a node.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BtcNode {
+    /// Nodes it connects to. One that has any gets its chain from them; another mines the chain's
+    /// first blocks itself.
+    pub peers: Vec<String>,
+    /// Whether it tells its peers transactions, and takes theirs; blocks are told in any case.
+    pub relay_transactions: bool,
     /// Further arguments for Bitcoin Core.
     pub args: Vec<String>,
+}
+
+impl Default for BtcNode {
+    fn default() -> Self {
+        Self {
+            peers: Vec::new(),
+            relay_transactions: true,
+            args: Vec::new(),
+        }
+    }
+}
+
+impl BtcNode {
+    pub(crate) fn links(&self) -> Vec<Link<'_>> {
+        let link = |peer| Link::new("peers", peer, &["btc-node"]);
+        self.peers.iter().map(|peer| link(peer)).collect()
+    }
 }
 
 /// The volume with the node's mining interface, shared with template providers.
@@ -69,20 +95,37 @@ pub fn spec(
         args.push(format!("-ipcbind=unix:{}", ipc_socket(&ipc).display()));
         volumes.push(ipc);
     }
+    for peer in &settings.peers {
+        let address = SocketAddrV4::new(topology.address(peer, site.subnet), P2P_PORT);
+        let address = site.reach(name, peer, address, Speaks::Tcp);
+        args.push(format!("-connect={address}"));
+    }
+    if !settings.relay_transactions {
+        args.push("-blocksonly=1".to_owned());
+    }
     args.extend(settings.args.iter().cloned());
     ServiceSpec {
         name: name.clone(),
         image: "btc-node".to_owned(),
+        origin: Origin::Ours,
         program: "bitcoin-node".to_owned(),
         args,
         env: BTreeMap::new(),
         files: vec![ConfigFile {
-            path: conf,
+            path: conf.clone(),
             text: conf_text(site, &address.to_string()),
         }],
         address,
         ports: vec![Port::new("rpc", RPC_PORT), Port::new("p2p", P2P_PORT)],
-        probe: Probe::BitcoinNode(RPC_PORT),
+        probe: match settings.peers.is_empty() {
+            true => Probe::BitcoinNode(RPC_PORT),
+            false => Probe::BitcoinPeer(RPC_PORT),
+        },
+        health: vec![
+            "bitcoin-cli".to_owned(),
+            format!("-conf={}", conf.display()),
+            "getblockcount".to_owned(),
+        ],
         needs: service.needs(),
         volumes,
         restart: Restart::Always,
@@ -116,6 +159,7 @@ fn conf_text(site: &Site<'_>, address: &str) -> String {
          rpcconnect={address}\n\
          bind={address}:{P2P_PORT}\n\
          printtoconsole=1\n\
+         logtimemicros=1\n\
          nodebuglogfile=1\n"
     )
 }

@@ -1,9 +1,10 @@
 //! The job declarator client.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 
 use serde::{Deserialize, Serialize};
 
+use super::relay::Speaks;
 use super::{Port, Role, ServerConfig, ServiceSpec, Site, TemplateAccess, jds, pool};
 use crate::topology::{Link, Service, Topology};
 
@@ -98,7 +99,7 @@ impl Jdc {
     }
 
     /// Solo mining needs none, and then none has to be there.
-    fn used(&self) -> &[Upstream] {
+    pub(crate) fn used(&self) -> &[Upstream] {
         match self.mode {
             Mode::FullTemplate | Mode::CoinbaseOnly => &self.upstreams,
             Mode::Solo => &[],
@@ -128,13 +129,19 @@ struct Pair<'a> {
 }
 
 impl<'a> Pair<'a> {
-    fn new(upstream: &'a Upstream, topology: &Topology, site: &Site<'a>) -> Self {
+    fn new(client: &str, upstream: &'a Upstream, topology: &Topology, site: &Site<'a>) -> Self {
+        let reach = |server: &str, port| {
+            let address = SocketAddrV4::new(topology.address(server, site.subnet), port);
+            site.reach(client, server, address, Speaks::Sv2)
+        };
+        let pool = reach(&upstream.pool, pool::MINING_PORT);
+        let jds = reach(&upstream.jds, jds::DECLARATION_PORT);
         Self {
             authority_pubkey: &site.secrets.authority_public_key,
-            pool_address: topology.address(&upstream.pool, site.subnet),
-            pool_port: pool::MINING_PORT,
-            jds_address: topology.address(&upstream.jds, site.subnet),
-            jds_port: jds::DECLARATION_PORT,
+            pool_address: *pool.ip(),
+            pool_port: pool.port(),
+            jds_address: *jds.ip(),
+            jds_port: jds.port(),
             user_identity: &upstream.user_identity,
         }
     }
@@ -152,11 +159,16 @@ pub fn spec(
         server: ServerConfig::new(address, MINING_PORT, HTTP_PORT, site.secrets),
         settings,
         coinbase_reward_script: site.reward_script(),
-        template_provider: TemplateAccess::new(&settings.template_provider, topology, site),
+        template_provider: TemplateAccess::new(
+            &service.name,
+            &settings.template_provider,
+            topology,
+            site,
+        ),
         upstreams: settings
             .used()
             .iter()
-            .map(|upstream| Pair::new(upstream, topology, site))
+            .map(|upstream| Pair::new(&service.name, upstream, topology, site))
             .collect(),
     };
     let role = Role {

@@ -52,7 +52,7 @@ pub fn spec(
     let config = Config {
         server: ServerConfig::new(address, DECLARATION_PORT, HTTP_PORT, site.secrets),
         coinbase_reward_script: site.reward_script(),
-        node: RpcAccess::new(&settings.node, topology, site),
+        node: RpcAccess::new(&service.name, &settings.node, topology, site),
         job_declaration: JobDeclaration::new(site),
     };
     let role = Role {

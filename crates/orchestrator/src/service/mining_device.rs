@@ -4,6 +4,7 @@ use std::net::SocketAddrV4;
 
 use serde::{Deserialize, Serialize};
 
+use super::relay::Speaks;
 use super::{Restart, Role, ServiceSpec, Site};
 use crate::topology::{Link, Service, Topology};
 
@@ -87,7 +88,12 @@ pub fn spec(
 ) -> ServiceSpec {
     let address = site.subnet.host(service.host);
     let config = Config {
-        pool_address: topology.mining_address(&settings.pool, site.subnet),
+        pool_address: site.reach(
+            &service.name,
+            &settings.pool,
+            topology.mining_address(&settings.pool, site.subnet),
+            Speaks::Sv2,
+        ),
         pool_public_key: &site.secrets.authority_public_key,
         monitoring_address: SocketAddrV4::new(address, HTTP_PORT),
         settings,

@@ -99,8 +99,13 @@ pub fn spec(
         server: ServerConfig::new(address, MINING_PORT, HTTP_PORT, site.secrets),
         settings,
         coinbase_reward_script: site.reward_script(),
-        template_provider: TemplateAccess::new(&settings.template_provider, topology, site),
-        node: RpcAccess::new(&settings.node, topology, site),
+        template_provider: TemplateAccess::new(
+            &service.name,
+            &settings.template_provider,
+            topology,
+            site,
+        ),
+        node: RpcAccess::new(&service.name, &settings.node, topology, site),
         ledger: Ledger {
             directory: data.path.clone(),
         },

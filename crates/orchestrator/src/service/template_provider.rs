@@ -104,7 +104,7 @@ pub fn spec(
             (node, Some(volume))
         }
         Source::Rpc => {
-            let access = RpcAccess::new(&settings.node, topology, site);
+            let access = RpcAccess::new(&service.name, &settings.node, topology, site);
             (Node::Rpc(access), None)
         }
     };

@@ -24,6 +24,7 @@ fn specs_of(text: &str, subnet: Subnet, paths: &Paths) -> BTreeMap<String, Servi
         paths,
         secrets: &secrets,
         reward_address: "bcrt1qlab",
+        links: None,
     };
     let by_name = |spec: ServiceSpec| (spec.name.clone(), spec);
     specs(&topology, &site).into_iter().map(by_name).collect()
@@ -53,6 +54,60 @@ fn links_become_addresses_of_the_lab() {
     let device = config(&specs["mining-device"]);
     assert_eq!(device["pool_address"].as_str(), Some("10.10.0.5:34254"));
     assert_eq!(device["channel"].as_str(), Some("standard"));
+}
+
+/// Whether a text names a service's address for anything but its HTTP, which no relay carries.
+fn names(text: &str, service: &ServiceSpec) -> bool {
+    let address = service.address.to_string();
+    let http = service
+        .socket("http")
+        .map(|socket| format!(":{}", socket.port()));
+    let mut found = text
+        .match_indices(&address)
+        .map(|(at, _)| &text[at + address.len()..]);
+    found.any(|rest| {
+        let longer = rest.starts_with(|c: char| c.is_ascii_digit());
+        !longer && !http.as_ref().is_some_and(|http| rest.starts_with(http))
+    })
+}
+
+#[test]
+fn with_relays_every_link_passes_the_relay() {
+    let built_in = topology::BUILT_IN.iter();
+    for (name, text) in built_in {
+        let text = topology::with_relays(text);
+        assert_eq!(topology::with_relays(&text), text);
+        let specs = specs_of(&text, Subnet::DOCKER, &Paths::Container);
+        let relay = config(&specs["relay"]);
+        let links = relay["links"].as_array().unwrap();
+        let listening = links.iter().map(|link| link["listen_address"].as_str());
+        let listening: BTreeSet<_> = listening.collect();
+        assert_eq!(listening.len(), links.len(), "{name}");
+        for client in specs.values().filter(|spec| spec.name != "relay") {
+            let texts = client.files.iter().map(|file| &file.text);
+            for text in texts.chain(&client.args) {
+                for server in specs.values().filter(|server| server.name != client.name) {
+                    let forgotten = server.name != "relay" && names(text, server);
+                    assert!(!forgotten, "{name}: {} dials {}", client.name, server.name);
+                }
+            }
+            let names = links.iter().map(|link| link["name"].as_str().unwrap());
+            let mut clients = names.map(|name| name.split_once(':').unwrap().0);
+            let needs = client.needs.contains(&"relay".to_owned());
+            assert_eq!(clients.any(|one| one == client.name), needs);
+        }
+    }
+    let text = topology::with_relays(&topology::find("minimal").unwrap());
+    let specs = specs_of(&text, Subnet::DOCKER, &Paths::Container);
+    let relay = config(&specs["relay"]);
+    let names = relay["links"].as_array().unwrap().iter();
+    let names: Vec<_> = names.map(|link| link["name"].as_str().unwrap()).collect();
+    let expected = [
+        "mining-device:pool",
+        "pool:template-provider",
+        "pool:btc-node",
+    ];
+    assert_eq!(names, expected);
 }
 
 #[test]

@@ -13,6 +13,8 @@ fn record() -> Record {
         subnet: Subnet::PROCESS,
         bind: Ipv4Addr::LOCALHOST,
         topology: "about = 'x'".to_owned(),
+        replicas: BTreeMap::new(),
+        swaps: BTreeMap::new(),
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Kind, Service, Topology};
 use crate::plan;
+use crate::service::relay;
 
 /// Host numbers that services may have: 1 is the gateway, 128 and above is left to containers
 /// that others attach, so that none of them ever takes an address of ours.
@@ -16,6 +17,15 @@ pub(super) fn problems(topology: &Topology) -> Vec<String> {
         problems.push("services: there are none; write at least one [services.NAME]".to_owned());
     }
     let mut hosts: BTreeMap<u8, &str> = BTreeMap::new();
+    if topology.relays {
+        hosts.insert(relay::HOST, relay::NAME);
+        if topology.service(relay::NAME).is_some() {
+            let name = relay::NAME;
+            problems.push(format!(
+                "services.{name}: relays = true adds one of this name"
+            ));
+        }
+    }
     for service in &topology.services {
         let at = format!("services.{}", service.name);
         if !is_host_name(&service.name) {

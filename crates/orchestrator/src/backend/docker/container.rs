@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::net::Ipv4Addr;
 
 use bollard::models::{
-    ContainerCreateBody, EndpointIpamConfig, EndpointSettings, HostConfig, HostConfigLogConfig,
-    Mount, MountType, NetworkingConfig, PortBinding, RestartPolicy, RestartPolicyNameEnum,
+    ContainerCreateBody, EndpointIpamConfig, EndpointSettings, HealthConfig, HostConfig,
+    HostConfigLogConfig, Mount, MountType, NetworkingConfig, PortBinding, RestartPolicy,
+    RestartPolicyNameEnum,
 };
 
 use crate::image;
 use crate::image::layer::digest;
-use crate::service::{Restart, SERVICE_UID, ServiceSpec};
+use crate::service::{Origin, Restart, SERVICE_UID, ServiceSpec};
 
 /// Label with the lab's name on everything that is ours.
 pub(super) const LAB_LABEL: &str = "sv2-lab.name";
@@ -38,6 +39,25 @@ impl Names {
     /// The same scheme as compose, whose `ps` then prints short names.
     pub(super) fn container(&self, service: &str) -> String {
         format!("{}-{service}-1", self.lab)
+    }
+
+    /// The image that a service of this lab runs.
+    pub(super) fn image(&self, spec: &ServiceSpec) -> String {
+        match &spec.origin {
+            Origin::Ours => image::tag(&spec.image),
+            Origin::Image(tag) => tag.clone(),
+            Origin::Binary(_) => format!("sv2-lab/{}:{}", spec.name, self.swapped()),
+        }
+    }
+
+    /// Images that were packed for this lab alone.
+    pub(super) fn own_images(&self) -> HashMap<String, Vec<String>> {
+        let reference = format!("sv2-lab/*:{}", self.swapped());
+        HashMap::from([("reference".to_owned(), vec![reference])])
+    }
+
+    fn swapped(&self) -> String {
+        format!("swap-{}", self.lab)
     }
 
     pub(super) fn network(&self) -> String {
@@ -129,7 +149,8 @@ pub(super) fn body(
                 .collect(),
         ),
         cmd: Some(spec.args.clone()),
-        image: Some(image::tag(&spec.image)),
+        image: Some(names.image(spec)),
+        healthcheck: health(spec),
         labels: Some(names.container_labels(spec)),
         stop_timeout: Some(spec.stop_grace_secs.into()),
         host_config: Some(host_config(spec, names, bind)),
@@ -141,6 +162,25 @@ pub(super) fn body(
         labels.insert(CONFIG_HASH.to_owned(), digest(described.as_bytes()));
     }
     body
+}
+
+/// For whoever looks at the containers by other means; the lab asks the services itself.
+fn health(spec: &ServiceSpec) -> Option<HealthConfig> {
+    const SECOND: i64 = 1_000_000_000;
+    let command = ["CMD".to_owned()]
+        .into_iter()
+        .chain(spec.health.iter().cloned());
+    let test = match spec.health.is_empty() {
+        true => vec!["NONE".to_owned()],
+        false => command.collect(),
+    };
+    Some(HealthConfig {
+        test: Some(test),
+        interval: Some(30 * SECOND),
+        timeout: Some(5 * SECOND),
+        retries: Some(2),
+        ..HealthConfig::default()
+    })
 }
 
 fn networking_config(spec: &ServiceSpec, names: &Names) -> NetworkingConfig {
@@ -184,6 +224,7 @@ fn host_config(spec: &ServiceSpec, names: &Names, bind: Ipv4Addr) -> HostConfig 
         port_bindings: Some(
             spec.ports
                 .iter()
+                .filter(|port| port.published)
                 .map(|port| published(port.number))
                 .collect(),
         ),
@@ -216,6 +257,7 @@ mod tests {
             ports: vec![Port {
                 name: "mining".to_owned(),
                 number: 34254,
+                published: true,
             }],
             ..fake::spec("pool", &["btc-node", "template-provider"])
         }

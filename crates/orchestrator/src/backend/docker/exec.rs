@@ -2,11 +2,21 @@
 
 use anyhow::{Context, Result};
 use bollard::container::LogOutput;
-use bollard::exec::StartExecResults;
+use bollard::exec::{ResizeExecOptions, StartExecResults};
 use bollard::models::ExecConfig;
 use futures_util::StreamExt;
+use tokio::io::AsyncWriteExt;
 
 use super::Docker;
+
+/// A terminal's size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Terminal {
+    /// Lines.
+    pub rows: u16,
+    /// Characters of each.
+    pub columns: u16,
+}
 
 /// A program that ran inside a container.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -52,5 +62,61 @@ impl Docker {
         let code = self.api.inspect_exec(&exec.id).await?.exit_code;
         ran.code = code.and_then(|code| i32::try_from(code).ok()).unwrap_or(1);
         Ok(ran)
+    }
+
+    /// Runs a command in the container of a service, with this program's own standard streams;
+    /// returns its exit code.
+    ///
+    /// # Errors
+    /// As [`Self::run_inside`].
+    pub async fn run_attached(
+        &self,
+        service: &str,
+        command: &[String],
+        terminal: Option<Terminal>,
+    ) -> Result<i32> {
+        let container = self.names.container(service);
+        let config = ExecConfig {
+            attach_stdin: Some(true),
+            attach_stdout: Some(true),
+            attach_stderr: Some(true),
+            tty: Some(terminal.is_some()),
+            cmd: Some(command.to_vec()),
+            ..ExecConfig::default()
+        };
+        let exec = self.api.create_exec(&container, config).await;
+        let exec = exec.with_context(|| format!("running a command in {container}"))?;
+        let started = self.api.start_exec(&exec.id, None).await?;
+        if let Some(Terminal { rows, columns }) = terminal {
+            let options = ResizeExecOptions {
+                height: rows,
+                width: columns,
+            };
+            // A program that ended at once has no size any more.
+            let _ = self.api.resize_exec(&exec.id, options).await;
+        }
+        if let StartExecResults::Attached {
+            mut output,
+            mut input,
+        } = started
+        {
+            // Ends with the command's output, whatever else is typed.
+            let typed = tokio::spawn(async move {
+                let mut stdin = tokio::io::stdin();
+                let _ = tokio::io::copy(&mut stdin, &mut input).await;
+                let _ = input.shutdown().await;
+            });
+            let (mut out, mut err) = (tokio::io::stdout(), tokio::io::stderr());
+            while let Some(part) = output.next().await {
+                match part? {
+                    LogOutput::StdErr { message } => err.write_all(&message).await?,
+                    other => out.write_all(other.as_ref()).await?,
+                }
+                out.flush().await?;
+            }
+            typed.abort();
+        }
+        let code = self.api.inspect_exec(&exec.id).await?.exit_code;
+        Ok(code.and_then(|code| i32::try_from(code).ok()).unwrap_or(1))
     }
 }

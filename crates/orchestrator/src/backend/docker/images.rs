@@ -1,6 +1,7 @@
 //! Keeping images up to date in the daemon.
 
 use std::collections::{BTreeSet, HashMap};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -34,9 +35,9 @@ pub(super) struct Present {
     content: Option<String>,
 }
 
-/// The image under its usual name, if it is there.
-pub(super) async fn inspect(api: &Api, name: &str) -> Result<Option<Present>> {
-    match api.inspect_image(&image::tag(name)).await {
+/// The image under its full name, if it is there.
+pub(super) async fn inspect(api: &Api, tag: &str) -> Result<Option<Present>> {
+    match api.inspect_image(tag).await {
         Ok(found) => Ok(Some(Present {
             id: found.id.unwrap_or_default(),
             content: found
@@ -45,7 +46,7 @@ pub(super) async fn inspect(api: &Api, name: &str) -> Result<Option<Present>> {
                 .and_then(|mut labels| labels.remove(CONTENT_LABEL)),
         })),
         Err(error) if is_missing(&error) => Ok(None),
-        Err(error) => Err(error).with_context(|| format!("looking for {}", image::tag(name))),
+        Err(error) => Err(error).with_context(|| format!("looking for {tag}")),
     }
 }
 
@@ -77,27 +78,49 @@ async fn ensure_one(
     programs: &Programs,
     progress: Progress<'_>,
 ) -> Result<Packed> {
-    let began = Instant::now();
     let (owned_name, programs) = (name.to_owned(), programs.clone());
-    let collected = spawn_blocking(move || Image::collect(&owned_name, &programs));
-    let (image, present) = future::join(collected, inspect(api, name)).await;
+    let collect = move || Image::collect(&owned_name, &programs);
+    pack(api, image::tag(name), collect, progress).await
+}
+
+/// Packs a program of this machine that is none of ours, unless it is packed already.
+pub(super) async fn pack_program(
+    api: &Api,
+    tag: String,
+    name: String,
+    program: PathBuf,
+    progress: Progress<'_>,
+) -> Result<Packed> {
+    let owned_tag = tag.clone();
+    let collect = move || Image::of_program(owned_tag, &name, program);
+    pack(api, tag, collect, progress).await
+}
+
+async fn pack(
+    api: &Api,
+    tag: String,
+    collect: impl FnOnce() -> Result<Image> + Send + 'static,
+    progress: Progress<'_>,
+) -> Result<Packed> {
+    let began = Instant::now();
+    let (image, present) = future::join(spawn_blocking(collect), inspect(api, &tag)).await;
     let (image, present) = (image??, present?);
     let up_to_date = present
         .as_ref()
         .is_some_and(|present| present.content.as_ref() == Some(&image.content));
     if !up_to_date {
-        progress(Event::Step(format!("packing {}", image::tag(name))));
+        progress(Event::Step(format!("packing {tag}")));
         load(api, image).await?;
     }
     Ok(Packed {
-        image: image::tag(name),
+        image: tag,
         packed: !up_to_date,
         seconds: rounded(began.elapsed()),
     })
 }
 
 async fn load(api: &Api, image: Image) -> Result<()> {
-    let name = image::tag(&image.name);
+    let name = image.tag.clone();
     let archive = spawn_blocking(move || image.pack())
         .await?
         .with_context(|| format!("packing {name}"))?;
@@ -113,10 +136,14 @@ async fn load(api: &Api, image: Image) -> Result<()> {
 ///
 /// Best effort: one that a container of another lab still uses goes the next time.
 pub(super) async fn remove_outdated(api: &Api) {
-    let filters = HashMap::from([("dangling", vec!["true"]), ("label", vec![CONTENT_LABEL])]);
-    let options = ListImagesOptionsBuilder::default()
-        .filters(&filters)
-        .build();
+    let filter = |key: &str, value: &str| (key.to_owned(), vec![value.to_owned()]);
+    let filters = [filter("dangling", "true"), filter("label", CONTENT_LABEL)];
+    remove_all(api, &filters.into()).await;
+}
+
+/// Removes the images that a filter finds; best effort, as above.
+pub(super) async fn remove_all(api: &Api, filters: &HashMap<String, Vec<String>>) {
+    let options = ListImagesOptionsBuilder::default().filters(filters).build();
     for image in api.list_images(Some(options)).await.unwrap_or_default() {
         let removed = api.remove_image(&image.id, None::<RemoveImageOptions>, None);
         let _ = removed.await;
@@ -126,7 +153,7 @@ pub(super) async fn remove_outdated(api: &Api) {
 /// Fails when an image is missing, for those who want nothing to be packed.
 pub(super) async fn require(api: &Api, images: &BTreeSet<&str>) -> Result<()> {
     for name in images {
-        if inspect(api, name).await?.is_none() {
+        if inspect(api, &image::tag(name)).await?.is_none() {
             return Err(Fault::unavailable(
                 format!("there is no image {}", image::tag(name)),
                 format!("pack it with: lab build {name}; or leave out --no-build"),
@@ -135,6 +162,18 @@ pub(super) async fn require(api: &Api, images: &BTreeSet<&str>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Fails when an image of somebody else is missing.
+pub(super) async fn require_foreign(api: &Api, tag: &str) -> Result<()> {
+    match inspect(api, tag).await? {
+        Some(_) => Ok(()),
+        None => Err(Fault::unavailable(
+            format!("there is no image {tag}"),
+            format!("get it with: docker pull {tag}; or build it with: docker build -t {tag} ."),
+        )
+        .into()),
+    }
 }
 
 fn rounded(duration: Duration) -> f64 {

@@ -14,10 +14,24 @@ use crate::subnet::Subnet;
 
 /// A range of addresses that somebody uses.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Taken {
+pub(crate) struct Taken {
     network: Ipv4Addr,
     prefix: u8,
     by: String,
+}
+
+impl Taken {
+    /// Whether the network has an address of this range.
+    pub(crate) fn overlaps(&self, subnet: Subnet) -> bool {
+        subnet.overlaps(self.network, self.prefix)
+    }
+}
+
+/// Everything that is taken.
+pub(super) async fn taken(api: &Api) -> Result<Vec<Taken>> {
+    let mut taken = docker_ranges(api).await?;
+    taken.extend(host_ranges());
+    Ok(taken)
 }
 
 /// Makes the network, unless it is there already.
@@ -50,9 +64,7 @@ async fn exists(api: &Api, names: &Names) -> Result<bool> {
 
 async fn make(api: &Api, names: &Names, subnet: Subnet) -> Result<()> {
     let name = names.network();
-    let mut taken = docker_ranges(api).await?;
-    taken.extend(host_ranges());
-    check(subnet, &taken)?;
+    check(subnet, &taken(api).await?)?;
     api.create_network(NetworkCreateRequest {
         name: name.clone(),
         driver: Some("bridge".to_owned()),
@@ -76,11 +88,7 @@ async fn make(api: &Api, names: &Names, subnet: Subnet) -> Result<()> {
 }
 
 fn check(subnet: Subnet, taken: &[Taken]) -> Result<(), Fault> {
-    let clash = |subnet: Subnet| {
-        taken
-            .iter()
-            .find(move |range| subnet.overlaps(range.network, range.prefix))
-    };
+    let clash = |subnet: Subnet| taken.iter().find(move |range| range.overlaps(subnet));
     let Some(range) = clash(subnet) else {
         return Ok(());
     };

@@ -35,6 +35,7 @@ pub(super) async fn remove(api: &Api, names: &Names, progress: Progress<'_>) -> 
     if !removed.containers.is_empty() {
         // Nothing of this lab keeps them any more.
         images::remove_outdated(api).await;
+        images::remove_all(api, &names.own_images()).await;
     }
     Ok(removed)
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 /// Time since a timestamp such as `2026-11-20T11:24:00.5Z`; `None` for one that is none, or lies
 /// ahead.
-pub(super) fn since(timestamp: &str) -> Option<Duration> {
+pub(crate) fn since(timestamp: &str) -> Option<Duration> {
     let then = SystemTime::UNIX_EPOCH + Duration::from_secs(unix_seconds(timestamp)?);
     SystemTime::now().duration_since(then).ok()
 }

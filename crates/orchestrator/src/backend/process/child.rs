@@ -184,6 +184,8 @@ impl Tended {
     async fn terminate(&self, child: &mut tokio::process::Child) -> std::io::Result<ExitStatus> {
         if let Some(pid) = child.id().and_then(|pid| i32::try_from(pid).ok()) {
             let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+            // One that was paused cannot end before it goes on.
+            let _ = kill(Pid::from_raw(pid), Signal::SIGCONT);
         }
         let grace = self.launch.stop_grace;
         if let Ok(ended) = tokio::time::timeout(grace, child.wait()).await {

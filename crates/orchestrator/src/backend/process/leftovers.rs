@@ -127,6 +127,8 @@ async fn end_one(process: &Marked, state: &Path) -> Result<()> {
             return Ok(());
         }
         signal(process.pid, send)?;
+        // One that was paused cannot end before it goes on.
+        signal(process.pid, Signal::SIGCONT)?;
         let deadline = Instant::now() + wait;
         while is_alive(process, state) && Instant::now() < deadline {
             tokio::time::sleep(POLL).await;
@@ -148,7 +150,7 @@ fn is_alive(process: &Marked, state: &Path) -> bool {
     marked(process.pid, state).is_some_and(|now| now == *process)
 }
 
-fn signal(pid: u32, signal: Signal) -> Result<()> {
+pub(super) fn signal(pid: u32, signal: Signal) -> Result<()> {
     match kill(Pid::from_raw(i32::try_from(pid)?), signal) {
         Ok(()) | Err(Errno::ESRCH) => Ok(()),
         Err(errno) => anyhow::bail!("sending {signal} to process {pid}: {errno}"),

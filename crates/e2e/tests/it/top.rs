@@ -1,0 +1,94 @@
+//! A lab is watched: what `lab top` says is what is.
+
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use regtest::Pty;
+use serde_json::Value;
+
+use crate::site::{Backend, Site, last_json, until};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn top_tells_what_processes_do() {
+    watched(Backend::Process).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn top_tells_what_containers_do() {
+    if Backend::Docker.is_testable() {
+        watched(Backend::Docker).await;
+    }
+}
+
+async fn watched(backend: Backend) {
+    let site = Site::new(backend);
+    last_json(&site.lab(&site.up_arguments(&["full"])));
+    let seen = until("everything is connected", PATIENCE, async || {
+        let seen = site.json(&["top"]);
+        let links = seen["links"].as_array().unwrap();
+        match links.iter().all(|link| link["stage"] == "open") {
+            true => Ok(seen),
+            false => Err(seen.to_string()),
+        }
+    })
+    .await;
+    let pool = service(&seen, "pool");
+    assert_eq!(pool["ready"], true, "{seen}");
+    assert_eq!(pool["mining"]["miners"], 2, "a device and the jdc: {seen}");
+    assert!(pool["mining"]["accepted"].as_u64() >= Some(1), "{seen}");
+    assert!(seen["chain"]["height"].as_u64() > Some(101), "{seen}");
+    let block = &seen["blocks"][0];
+    assert_eq!(block["pool"], pool["name"], "{seen}");
+    // The device's, or that of the miner behind the translator.
+    assert!(block["user"] == "lab" || block["user"] == "farm", "{seen}");
+    for template in ["pool", "jdc"] {
+        let templates = seen["templates"].as_array().unwrap();
+        let found = templates.iter().find(|one| one["service"] == template);
+        assert!(found.unwrap()["age_ms"].is_u64(), "{seen}");
+    }
+
+    site.json(&["stop", "pool"]);
+    until("the loss is told", PATIENCE, async || {
+        let seen = site.json(&["top"]);
+        let links = seen["links"].as_array().unwrap();
+        let is_it = |link: &&Value| link["from"] == "jdc" && link["to"] == "pool";
+        let link = links.iter().find(is_it).unwrap();
+        let is_told = link["told"] == true && link["stage"] == "disconnected";
+        match is_told && link["failure"].is_string() {
+            true => Ok(()),
+            false => Err(link.to_string()),
+        }
+    })
+    .await;
+    drawn(&site);
+}
+
+fn service<'a>(seen: &'a Value, name: &str) -> &'a Value {
+    let mut services = seen["services"].as_array().unwrap().iter();
+    services.find(|service| service["name"] == name).unwrap()
+}
+
+/// In a terminal, which is given back when the user quits, and on a signal.
+fn drawn(site: &Site) {
+    for (signal, code) in [(None, 0), (Some(Signal::SIGTERM), 130)] {
+        let mut pty = Pty::open();
+        let mut command = site.command(&["top"]);
+        pty.hold_all(&mut command);
+        let mut top = command.spawn().unwrap();
+        pty.wait_until_taken();
+        pty.wait_for("template-provider");
+        match signal {
+            Some(signal) => kill(Pid::from_raw(top.id().try_into().unwrap()), signal).unwrap(),
+            None => pty.press("q"),
+        }
+        assert_eq!(top.wait().unwrap().code(), Some(code));
+        pty.check_given_back();
+    }
+    let output = site.lab(&["top"]);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(64), "{error}");
+    assert!(error.contains("lab top --json"), "{error}");
+}

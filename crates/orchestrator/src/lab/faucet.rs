@@ -1,0 +1,113 @@
+//! Coins for whoever asks, in the chain when the answer comes.
+
+use anyhow::{Context, Result};
+use bitcoin::address::NetworkUnchecked;
+use bitcoin::{Address, Amount, BlockHash, FeeRate, Network, Txid};
+use serde::Serialize;
+
+use super::{Lab, MinedBy};
+use crate::fault::Fault;
+use crate::progress::{Event, Progress};
+
+/// Enough for any node, and nothing to a lab.
+const FEE_RATE: FeeRate = FeeRate::from_sat_per_vb_u32(2);
+
+/// A payment in the chain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Funded {
+    /// The payment.
+    pub txid: Txid,
+    /// Whom it pays.
+    pub address: String,
+    /// Satoshis it pays.
+    pub amount: u64,
+    /// The block it is in.
+    pub block: BlockHash,
+    /// That block's height.
+    pub height: u64,
+}
+
+impl Lab {
+    /// Pays from the lab's wallet, and has the node mine the payment at once.
+    ///
+    /// # Errors
+    /// When the address is none of regtest's, the wallet has too little, or the node refuses.
+    pub async fn faucet(
+        &self,
+        address: &str,
+        amount: Amount,
+        progress: Progress<'_>,
+    ) -> Result<Funded> {
+        let to = regtest_address(address)?;
+        let rpc = self.rpc()?;
+        let mut wallet = self.wallet()?;
+        progress(Event::Step("looking for the wallet's coins".to_owned()));
+        wallet.sync(&rpc).await?;
+        let spendable = wallet.spendable();
+        if spendable <= amount {
+            return Err(Fault::failed(
+                format!("the lab's wallet can spend {spendable}, which is too little for {amount}"),
+                "coins of a block can be spent after 100 more: lab mine 100 --rpc",
+            )
+            .into());
+        }
+        let payment = wallet.send(&rpc, &to, amount, FEE_RATE).await?;
+        let txid = payment.compute_txid();
+        progress(Event::Step(format!("{txid} is sent, mining a block")));
+        let mined = self.mine(1, MinedBy::Rpc, progress).await?;
+        let block = mined.first().context("one block was asked for")?;
+        let found = rpc.block(block.hash).await?;
+        let is_in = found.txdata.iter().any(|one| one.compute_txid() == txid);
+        if !is_in {
+            return Err(Fault::failed(
+                format!(
+                    "{txid} was sent, but block {} has been mined without it",
+                    block.height
+                ),
+                "it waits in the mempool; the next block takes it: lab mine 1 --rpc",
+            )
+            .into());
+        }
+        Ok(Funded {
+            txid,
+            address: to.to_string(),
+            amount: amount.to_sat(),
+            block: block.hash,
+            height: block.height,
+        })
+    }
+}
+
+fn regtest_address(text: &str) -> Result<Address, Fault> {
+    let wrong = |why: String| {
+        Fault::usage(
+            format!("'{text}' is no address of this lab's chain: {why}"),
+            "give one of regtest, such as bcrt1q…",
+        )
+    };
+    let address: Address<NetworkUnchecked> =
+        text.parse().map_err(|error| wrong(format!("{error}")))?;
+    address
+        .require_network(Network::Regtest)
+        .map_err(|error| wrong(format!("{error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_addresses_of_regtest_are_paid() {
+        let ours = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080";
+        assert_eq!(regtest_address(ours).unwrap().to_string(), ours);
+        for other in [
+            "",
+            "nonsense",
+            "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4",
+            "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt081",
+        ] {
+            let fault = regtest_address(other).unwrap_err();
+            assert!(fault.to_string().contains(other), "{fault}");
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Where a new lab goes: addresses that are free, so that several labs stand side by side.
+
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+
+use anyhow::Result;
+
+use super::UpOptions;
+use crate::backend::BackendKind;
+use crate::backend::docker::Docker;
+use crate::fault::Fault;
+use crate::port;
+use crate::progress::{Event, Progress};
+use crate::secrets::Secrets;
+use crate::service::{self, Paths, ServiceSpec, Site};
+use crate::state::Record;
+use crate::subnet::Subnet;
+use crate::topology::Topology;
+
+/// A lab's network, and the address of the host on which its containers' ports are published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) subnet: Subnet,
+    pub(super) bind: Ipv4Addr,
+}
+
+/// Addresses of this machine that a lab's ports may go to, the usual one first.
+fn binds() -> impl Iterator<Item = Ipv4Addr> {
+    (1..100).map(|last| Ipv4Addr::new(127, 0, 0, last))
+}
+
+/// Loopback addresses for a lab of processes: the usual ones, or the first that neither another lab
+/// nor anybody's port has.
+pub(super) fn of_processes(
+    options: &UpOptions,
+    topology: &Topology,
+    others: &[Record],
+    progress: Progress<'_>,
+) -> Result<Place, Fault> {
+    let bind = Ipv4Addr::LOCALHOST;
+    if options.bind.is_some() {
+        return Err(Fault::usage(
+            "--bind publishes the ports of containers, and this lab has processes",
+            "leave out --bind and use the services' own addresses, or use --backend docker",
+        ));
+    }
+    if let Some(subnet) = options.subnet {
+        if subnet.is_loopback() {
+            return Ok(Place { subnet, bind });
+        }
+        return Err(Fault::usage(
+            format!("processes need loopback addresses, and {subnet} has none"),
+            "use a --subnet such as 127.11.0.0/24, or --backend docker",
+        ));
+    }
+    let taken: BTreeSet<String> = others.iter().map(|lab| lab.subnet.to_string()).collect();
+    let is_free = |subnet: &Subnet| {
+        let sockets = specs(topology, *subnet).into_iter().flat_map(|spec| {
+            let address = spec.address;
+            spec.ports
+                .into_iter()
+                .map(move |port| (address, port.number))
+        });
+        !taken.contains(&subnet.to_string())
+            && sockets
+                .into_iter()
+                .all(|(a, number)| port::is_free(a, number).unwrap_or(false))
+    };
+    let usual = Subnet::PROCESS;
+    let subnet = first(usual, usual.alternatives(), is_free, progress);
+    Ok(Place { subnet, bind })
+}
+
+/// Addresses for a lab of containers, by the same rule.
+pub(super) async fn of_containers(
+    options: &UpOptions,
+    topology: &Topology,
+    others: &[Record],
+    docker: &Docker,
+    progress: Progress<'_>,
+) -> Result<Place> {
+    let subnet = match options.subnet {
+        Some(subnet) if subnet.is_loopback() => {
+            return Err(Fault::usage(
+                format!("containers cannot have the loopback addresses {subnet}"),
+                "use another --subnet, for example 10.11.0.0/24",
+            )
+            .into());
+        }
+        Some(subnet) => subnet,
+        None => {
+            let taken: BTreeSet<String> = others.iter().map(|lab| lab.subnet.to_string()).collect();
+            let ranges = docker.taken_ranges().await?;
+            let is_free = |subnet: &Subnet| {
+                !taken.contains(&subnet.to_string()) && !ranges.iter().any(|r| r.overlaps(*subnet))
+            };
+            let usual = Subnet::DOCKER;
+            first(usual, usual.alternatives(), is_free, progress)
+        }
+    };
+    let bind = match options.bind {
+        Some(bind) => bind,
+        None => {
+            let publishing = others
+                .iter()
+                .filter(|lab| lab.backend == BackendKind::Docker);
+            let taken: BTreeSet<Ipv4Addr> = publishing.map(|lab| lab.bind).collect();
+            let specs = specs(topology, subnet);
+            let ports = specs.iter().flat_map(|spec| &spec.ports);
+            let ports: Vec<u16> = ports.filter(|p| p.published).map(|p| p.number).collect();
+            let is_free = |bind: &Ipv4Addr| {
+                let free = |number: &u16| port::is_free(*bind, *number).unwrap_or(false);
+                !taken.contains(bind) && ports.iter().all(free)
+            };
+            first(Ipv4Addr::LOCALHOST, binds().skip(1), is_free, progress)
+        }
+    };
+    Ok(Place { subnet, bind })
+}
+
+/// The usual choice or the first other one that is free. When none is, the usual one: whoever is in
+/// the way is named when it is tried.
+fn first<T: Copy + PartialEq + std::fmt::Display>(
+    usual: T,
+    others: impl Iterator<Item = T>,
+    is_free: impl Fn(&T) -> bool,
+    progress: Progress<'_>,
+) -> T {
+    if is_free(&usual) {
+        return usual;
+    }
+    let Some(other) = others.into_iter().find(is_free) else {
+        return usual;
+    };
+    progress(Event::Warning(format!(
+        "{usual} is taken, so this lab has {other}"
+    )));
+    other
+}
+
+fn specs(topology: &Topology, subnet: Subnet) -> Vec<ServiceSpec> {
+    let site = Site {
+        subnet,
+        paths: &Paths::Container,
+        secrets: &Secrets::blank(),
+        reward_address: "",
+        links: None,
+    };
+    service::specs(topology, &site)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::progress::silent;
+
+    #[test]
+    fn the_usual_place_is_left_only_when_it_is_taken_and_another_is_free() {
+        let choose = |free: &[u8]| {
+            let is_free = |number: &u8| free.contains(number);
+            first(1, [2, 3].into_iter(), is_free, &silent)
+        };
+        assert_eq!(choose(&[1, 2, 3]), 1);
+        assert_eq!(choose(&[2, 3]), 2);
+        assert_eq!(choose(&[3]), 3);
+        assert_eq!(choose(&[]), 1);
+    }
+}
