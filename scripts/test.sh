@@ -14,6 +14,14 @@ if [ "$LAB_TEST_DOCKER" = auto ] && ! docker info >/dev/null 2>&1; then
   export LAB_TEST_DOCKER=off
 fi
 
+(
+  cd py-scripts
+  PATH="$PATH:${XDG_CACHE_HOME:-$HOME/.cache}/sv2-lab/uv/bin"
+  uv sync --quiet
+  uv run mypy
+  uv run pytest --quiet
+)
+
 # The end-to-end tests start the programs, so all of them are built first, with the same profile.
 cargo build --workspace --bins
 cargo test --workspace "$@"
