@@ -24,4 +24,5 @@ fi
 
 # The end-to-end tests start the programs, so all of them are built first, with the same profile.
 cargo build --workspace --bins
-cargo test --workspace "$@"
+# All failures are wanted, not the first alone.
+cargo test --workspace --no-fail-fast "$@"
