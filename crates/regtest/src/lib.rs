@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 pub mod chain;
+mod events;
 mod node;
 mod port;
 mod program;
@@ -10,6 +11,7 @@ mod pty;
 mod server;
 mod sv1_miner;
 
+pub use events::Events;
 pub use node::{LIMIT, Node};
 pub use port::{Port, free_port};
 pub use program::Program;

@@ -1,9 +1,9 @@
 //! What a lab's roles tell over HTTP.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use orchestrator::lab::Lab;
+use regtest::Events;
 use reqwest::{Response, StatusCode};
 use serde_json::Value;
 
@@ -46,30 +46,17 @@ async fn every_documented_route_answers(lab: &Lab, service: &str) {
 async fn a_block_can_be_followed(site: &Site, lab: &Lab) {
     let wanted = "template_received,job_created,block_found,block_judged";
     let path = format!("/api/v1/events?types={wanted}");
-    let mut events = get(lab, "pool", &path).await;
+    let mut events = Events::of(get(lab, "pool", &path).await);
     // The job of the first block may be older than the listener, the second's is not.
     let mined = site.json(&["mine", "2"]);
     let hash = mined["blocks"][1]["hash"].clone();
     let mut seen: BTreeMap<String, Vec<Value>> = BTreeMap::new();
-    let mut text = String::new();
-    let verdict = loop {
-        let chunk = tokio::time::timeout(Duration::from_secs(20), events.chunk()).await;
-        let chunk = chunk.unwrap_or_else(|_| panic!("no verdict on {hash} in {seen:#?}"));
-        text.push_str(std::str::from_utf8(&chunk.unwrap().unwrap()).unwrap());
-        while let Some((event, rest)) = text.split_once("\n\n") {
-            if let Some((_, data)) = event.split_once("data: ") {
-                let data: Value = serde_json::from_str(data).unwrap();
-                let name = data["type"].as_str().unwrap().to_owned();
-                seen.entry(name).or_default().push(data);
-            }
-            text = rest.to_owned();
-        }
-        let judged = seen.get("block_judged").into_iter().flatten();
-        if let Some(judged) = judged.clone().find(|event| event["hash"] == hash) {
-            break judged["verdict"].clone();
-        }
-    };
-    assert_eq!(verdict, "accepted");
+    let judged = events.until(|event| {
+        let name = event["type"].as_str().unwrap().to_owned();
+        seen.entry(name).or_default().push(event.clone());
+        event["type"] == "block_judged" && event["hash"] == hash
+    });
+    assert_eq!(judged.await["verdict"], "accepted");
     let one = |name: &str, fits: &dyn Fn(&Value) -> bool| {
         let mut all = seen[name].iter();
         let found = all.find(|event| fits(event)).cloned();

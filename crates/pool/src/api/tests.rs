@@ -7,6 +7,7 @@ use daemon::shutdown::Shutdown;
 use prometheus_client::registry::Registry;
 use protocol::error_code;
 use protocol::server::ChannelKind;
+use regtest::Events;
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -125,14 +126,12 @@ async fn every_event_is_as_the_document_says() {
     let site = Site::start().await;
     let document = site.json("/api/v1/openapi.json").await;
     let schema = described(&document, "/api/v1/events", "text/event-stream");
-    let mut events = site.get("/api/v1/events").await;
+    let mut events = Events::of(site.get("/api/v1/events").await);
     for event in event::tests::all() {
         let name = event.name();
         site.feed.tell(|| event);
-        let chunk = events.chunk().await.unwrap().unwrap();
-        let text = String::from_utf8(chunk.to_vec()).unwrap();
-        let rest = text.strip_prefix(&format!("event: {name}\ndata: "));
-        let mut data: Value = serde_json::from_str(rest.unwrap()).unwrap();
+        let (told, mut data) = events.next().await;
+        assert_eq!(told, name);
         let at_ms = data.as_object_mut().unwrap().remove("at_ms").unwrap();
         assert!(at_ms.is_u64());
         let differences = schema::differences(&document, schema, &data);
