@@ -134,9 +134,18 @@ impl Program {
         }
     }
 
-    /// The answer to a GET request on its monitoring port, head and body.
+    /// The answer to a GET request on its monitoring port, head and body, as soon as it listens
+    /// there.
+    #[track_caller]
     pub fn get(&self, path: &str) -> String {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.monitoring_port.number())).unwrap();
+        let deadline = Instant::now() + LIMIT;
+        let mut stream = loop {
+            match TcpStream::connect(("127.0.0.1", self.monitoring_port.number())) {
+                Ok(stream) => break stream,
+                Err(error) => assert!(Instant::now() < deadline, "{path}: {error}"),
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        };
         write!(stream, "GET {path} HTTP/1.0\r\n\r\n").unwrap();
         let mut text = String::new();
         stream.read_to_string(&mut text).unwrap();

@@ -13,7 +13,7 @@ use protocol::message::{self, Encodable, GetSize, IsSv2Message, Message, Receive
 use protocol::setup::Offer;
 use tokio::sync::mpsc;
 
-use crate::{LIMIT, Program};
+use crate::{LIMIT, Port, Program, free_port};
 
 /// A listening server.
 pub struct Fake {
@@ -22,6 +22,8 @@ pub struct Fake {
     pub authority: AuthorityKey,
     /// Where it listens.
     pub address: HostPort,
+    /// Kept also while nobody listens on it.
+    port: Port,
     connections: mpsc::Receiver<(TcpConnection, u32)>,
     shutdown: Shutdown,
 }
@@ -30,17 +32,17 @@ impl Fake {
     /// Listens on a port of its own.
     pub async fn start(protocol: Protocol) -> Self {
         let authority = AuthorityKey::generate(&mut rand::thread_rng());
-        Self::listen(protocol, authority, "127.0.0.1:0".to_owned()).await
+        Self::listen(protocol, authority, free_port()).await
     }
 
-    async fn listen(protocol: Protocol, authority: AuthorityKey, address: String) -> Self {
+    async fn listen(protocol: Protocol, authority: AuthorityKey, port: Port) -> Self {
         let offer = Offer {
             protocol,
             supported_flags: 0b111,
             success_flags: |_| 0,
         };
         let listen = Listen {
-            address: address.parse().unwrap(),
+            address: ([127, 0, 0, 1], port.number()).into(),
             authority: authority.clone(),
             cert_validity: Duration::from_secs(3600),
         };
@@ -60,6 +62,7 @@ impl Fake {
             protocol,
             authority,
             address,
+            port,
             connections,
             shutdown,
         }
@@ -85,12 +88,12 @@ impl Fake {
         let Self {
             protocol,
             authority,
-            address,
+            port,
             shutdown,
             ..
         } = self;
         shutdown.finish().await;
-        Self::listen(protocol, authority, address.to_string()).await
+        Self::listen(protocol, authority, port).await
     }
 }
 
