@@ -313,8 +313,8 @@ impl Worker {
         let block = Target::from_compact(assignment.n_bits);
         let is_block = Target::from_le_bytes(share.hash) <= block;
         if state.pace.found(Instant::now(), is_block) {
-            drop(state);
-            // A full queue: nobody takes shares now.
+            // Under the lock, or it could follow shares of work that has replaced its own. A full
+            // queue: nobody takes shares now.
             let _ = self.shared.found.try_send(share);
         }
     }

@@ -168,12 +168,13 @@ fn a_share_of_the_processor_is_left_to_others() {
     }
     let hashed = hasher.hashes() as f64 / began.elapsed().as_secs_f64();
     drop(hasher);
+    // The best of many: others may have had the processor during the rest.
     let search = Search::new(&[0; 80], never);
-    let began = Instant::now();
-    let mut full = 0.0;
-    while began.elapsed() < Duration::from_millis(100) {
-        full += f64::from(Kernel::best().scan(&search, 0, 1 << 16).hashed);
-    }
-    full /= began.elapsed().as_secs_f64();
+    let full = (0..200).map(|_| {
+        let began = Instant::now();
+        let hashed = Kernel::best().scan(&search, 0, 1 << 14).hashed;
+        f64::from(hashed) / began.elapsed().as_secs_f64()
+    });
+    let full = full.fold(0.0, f64::max);
     assert!(hashed < full * 0.8, "{hashed} of {full}");
 }

@@ -1,6 +1,6 @@
 //! A pool whose every word a test chooses, and a device connected to it.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use daemon::accept::{Limits, Listen, Peer, Server};
 use daemon::dial::{HostPort, Upstream};
@@ -24,7 +24,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 /// Nothing a device does on its own takes longer.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) const CHANNEL: u32 = 2;
 pub(crate) const MIN_NTIME: u32 = 1_800_000_000;
@@ -265,7 +265,6 @@ pub(crate) fn config(max_hashrate: f64, pool: mining_device::Pool) -> Config {
 pub(crate) struct Device {
     shutdown: Shutdown,
     task: JoinHandle<anyhow::Result<()>>,
-    pub(crate) since: Instant,
 }
 
 impl Device {
@@ -306,11 +305,7 @@ impl Device {
     pub(crate) fn run(config: Config) -> Self {
         let shutdown = Shutdown::default();
         let task = tokio::spawn(MiningDevice::run(config, shutdown.clone()));
-        Self {
-            shutdown,
-            task,
-            since: Instant::now(),
-        }
+        Self { shutdown, task }
     }
 
     /// Waits until it ends by itself.

@@ -56,7 +56,7 @@ impl Relay {
     pub(crate) async fn carried(&self, connections: usize) {
         let mut carried = self.carried.clone();
         let enough = carried.wait_for(|count| *count >= connections);
-        let enough = tokio::time::timeout(Duration::from_secs(10), enough);
+        let enough = tokio::time::timeout(Duration::from_secs(60), enough);
         enough.await.expect("the device tries again").unwrap();
     }
 

@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::pool::{Device, MIN_NTIME, N_BITS, config};
 
 /// Nothing a device does on its own takes longer.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Slow enough that every share can be looked at, fast enough not to wait.
 const SHARES_PER_SECOND: f64 = 500.0;
 const VERSION: u32 = 0x2000_0000;
