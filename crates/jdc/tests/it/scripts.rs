@@ -110,12 +110,7 @@ async fn a_template_becomes_a_declared_job_with_shares() {
     assert_eq!(provided[1].as_bytes(), [0; 70]);
     accept_declaration(&mut lines.jds, declared.request_id).await;
 
-    let job = loop {
-        match lines.pool.hear().await {
-            protocol::message::Message::Mining(MiningOwned::UpdateChannel(_)) => {}
-            other => break want!(other, Mining::SetCustomMiningJob),
-        }
-    };
+    let job = hear_job(&mut lines.pool).await;
     assert_eq!(job.token.as_bytes(), [0xdd; 8]);
     accept_job(&mut lines.pool, job.request_id, 40).await;
     let share = hear_share(&mut lines.pool).await;

@@ -12,7 +12,7 @@ use protocol::message::mining::{
 use protocol::message::template::{
     NewTemplateOwned, RequestTransactionDataSuccessOwned, SetNewPrevHashOwned,
 };
-use protocol::message::{JobDeclarationOwned, MiningOwned, TemplateDistributionOwned};
+use protocol::message::{JobDeclarationOwned, Message, MiningOwned, TemplateDistributionOwned};
 use regtest::{Program, free_port};
 
 use regtest::{Fake, LIMIT, Line, want};
@@ -207,7 +207,7 @@ pub(crate) async fn give_transactions(provider: &mut Line) -> u64 {
     request.template_id
 }
 
-/// The next declaration; requests for tokens before it are answered.
+/// The next declaration.
 pub(crate) async fn hear_declaration(jds: &mut Line) -> DeclareMiningJobOwned {
     want!(jds.hear().await, JobDeclaration::DeclareMiningJob)
 }
@@ -221,8 +221,14 @@ pub(crate) async fn accept_declaration(jds: &mut Line, request_id: u32) {
         .await;
 }
 
+/// The next custom job; changes of the hash rate before it are passed over.
 pub(crate) async fn hear_job(pool: &mut Line) -> SetCustomMiningJobOwned {
-    want!(pool.hear().await, Mining::SetCustomMiningJob)
+    loop {
+        match pool.hear().await {
+            Message::Mining(MiningOwned::UpdateChannel(_)) => {}
+            other => return want!(other, Mining::SetCustomMiningJob),
+        }
+    }
 }
 
 pub(crate) async fn accept_job(pool: &mut Line, request_id: u32, job_id: u32) {
