@@ -122,13 +122,14 @@ Examples:
     /// Replace the newest blocks by others, and tell what everybody makes of it.
     Reorg(ReorgArgs),
 
-    /// Mine a block on every way and check its story hop by hop against the chain.
+    /// Mine a block on every way and check its story hop by hop against chain and explorer.
     #[command(after_help = "\
 Examples:
   lab verify
   lab verify --json | jq '.blocks[].checks[] | select(.holds | not)'
 
-Exits with 1 when a hop does not agree.")]
+Who cannot be asked, because the lab has no explorer or runs somebody else's program, is left out,
+and named. Exits with 1 when a hop does not agree.")]
     Verify,
 
     /// Ask the lab's node with bitcoin-cli.
@@ -175,7 +176,8 @@ Everything after `cli` goes to bitcoin-cli, with the lab's address and password.
     #[command(hide = true)]
     Init(InitArgs),
 
-    /// Write every image into a directory of its name; run while images are built inside Docker.
+    /// Write an image, or the base of all, into a directory; run while images are built inside
+    /// Docker.
     #[command(hide = true)]
     Rootfs(RootfsArgs),
 

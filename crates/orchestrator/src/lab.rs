@@ -34,7 +34,7 @@ pub use overview::{
 pub use reorg::Reorg;
 pub use status::{LabStatus, ServiceReport};
 pub use traffic::{Traffic, TrafficReport};
-pub use verify::{Check, Story};
+pub use verify::{Check, Omission, Story};
 
 use crate::backend::docker::{self, Docker};
 use crate::backend::process::Process;

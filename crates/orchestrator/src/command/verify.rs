@@ -42,5 +42,11 @@ fn text(story: &Story) -> String {
             check.hop, check.claim, check.evidence
         ));
     }
+    for omission in &story.left_out {
+        lines.push(format!(
+            "  --   {:18} left out: {}",
+            omission.hop, omission.why
+        ));
+    }
     lines.join("\n")
 }

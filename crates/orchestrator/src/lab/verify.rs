@@ -1,5 +1,7 @@
 //! One proof from end to end: a block mined on each way, and its story checked hop by hop against
-//! the chain.
+//! the chain, and against what the explorer tells of it.
+
+mod question;
 
 use std::time::Duration;
 
@@ -11,10 +13,13 @@ use tokio::time::Instant;
 
 use super::Lab;
 use super::first_block::{self, Since};
+use crate::backend::{Backend, State};
 use crate::probe::Readiness;
 use crate::progress::{Event, Progress};
 use crate::rpc;
+use crate::service::Origin;
 use crate::topology::{Kind, MiningPath};
+use question::{Question, Told, declared, number, provider, recorded, solved, submitted, told};
 
 /// What a hop knows of a block comes within a moment of the block.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -32,6 +37,17 @@ pub struct Story {
     pub hash: BlockHash,
     /// What was checked, in the order of the hops.
     pub checks: Vec<Check>,
+    /// Who was not asked.
+    pub left_out: Vec<Omission>,
+}
+
+/// Somebody who could have been asked about a block, but for a reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Omission {
+    /// Who.
+    pub hop: String,
+    /// The reason.
+    pub why: &'static str,
 }
 
 /// One claim about a block.
@@ -53,17 +69,6 @@ impl Story {
         self.checks.iter().all(|check| check.holds)
     }
 }
-
-/// A question to a hop's HTTP interface, and how its answer is read.
-struct Question {
-    hop: String,
-    claim: &'static str,
-    route: &'static str,
-    holds: Box<Reading>,
-}
-
-/// The evidence in an answer, if the claim holds.
-type Reading = dyn Fn(&Value) -> Option<Value>;
 
 impl Lab {
     /// Mines a block on every way and asks everybody on it what became of it.
@@ -104,15 +109,77 @@ impl Lab {
         let found = first_block::wait(&rpc, paths, since, silent, hurry).await?;
         let block = found.into_iter().next().context("there was one path")?;
         let mut checks = vec![self.in_chain(block.hash).await?];
-        for question in self.questions(&path, block.height, block.hash, accepted) {
-            checks.push(self.check(question).await);
+        let mut questions = self.questions(&path, block.height, block.hash, accepted);
+        let (explorers, mut left_out) = self.explorers(&path, block.hash).await?;
+        questions.extend(explorers);
+        for question in questions {
+            match self.service(&question.hop)?.origin {
+                Origin::Ours => checks.push(self.check(question).await),
+                _ => left_out.push(Omission {
+                    hop: question.hop,
+                    why: "another program runs in its place, which does not tell",
+                }),
+            }
         }
+        left_out.dedup();
         Ok(Story {
             path: path.hops,
             height: block.height,
             hash: block.hash,
             checks,
+            left_out,
         })
+    }
+
+    /// What the explorers have to tell of the block, and why there is nobody to ask.
+    async fn explorers(
+        &self,
+        path: &MiningPath,
+        hash: BlockHash,
+    ) -> Result<(Vec<Question>, Vec<Omission>)> {
+        let (mut questions, mut left_out) = (Vec::new(), Vec::new());
+        let services = self.topology.services.iter();
+        for service in services {
+            let Kind::Explorer(settings) = &service.kind else {
+                continue;
+            };
+            let state = self.backend.status(&service.name).await?.state;
+            let foreign = self.foreign(path)?;
+            match (state, foreign) {
+                (State::Absent | State::Stopped, _) => left_out.push(Omission {
+                    hop: service.name.clone(),
+                    why: "it is stopped",
+                }),
+                (_, true) => left_out.push(Omission {
+                    hop: service.name.clone(),
+                    why: "another program runs on the way, which does not tell it",
+                }),
+                _ => questions.push(told(
+                    &service.name,
+                    hash,
+                    Told::expected(&self.topology, path, &settings.node),
+                )),
+            }
+        }
+        if questions.is_empty() && left_out.is_empty() {
+            left_out.push(Omission {
+                hop: "explorer".to_owned(),
+                why: "the lab has none",
+            });
+        }
+        Ok((questions, left_out))
+    }
+
+    /// Whether a program that is none of ours runs on a way.
+    fn foreign(&self, path: &MiningPath) -> Result<bool> {
+        let provider = provider(&self.topology, path);
+        let on_it = path.hops.iter().map(String::as_str).chain(provider);
+        for hop in on_it {
+            if self.service(hop)?.origin != Origin::Ours {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     async fn wait_until_ready(&self, hop: &str) -> Result<()> {
@@ -173,7 +240,7 @@ impl Lab {
                 Some(Kind::MiningDevice(_) | Kind::Cpuminer(_)) => questions.push(Question {
                     hop: hop.clone(),
                     claim: "its share was accepted as a block",
-                    route: "/api/v1/status",
+                    route: "/api/v1/status".to_owned(),
                     holds: Box::new(move |status| {
                         let now = number(status, "blocks_accepted");
                         (now > accepted_before).then(|| json!({ "blocks_accepted": now }))
@@ -182,7 +249,7 @@ impl Lab {
                 Some(Kind::Translator(_)) => questions.push(Question {
                     hop: hop.clone(),
                     claim: "it translated shares that were accepted",
-                    route: "/api/v1/status",
+                    route: "/api/v1/status".to_owned(),
                     holds: Box::new(|status| {
                         let accepted = number(status, "shares_accepted");
                         (accepted > 0).then(|| json!({ "shares_accepted": accepted }))
@@ -211,7 +278,7 @@ impl Lab {
     async fn check(&self, question: Question) -> Check {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let answer = self.ask_hop(&question.hop, question.route).await;
+            let answer = self.ask_hop(&question.hop, &question.route).await;
             let evidence = (question.holds)(&answer);
             if evidence.is_some() || Instant::now() > deadline {
                 return Check {
@@ -236,157 +303,5 @@ impl Lab {
             Ok(response) => response.json().await.unwrap_or_default(),
             Err(_) => Value::Null,
         }
-    }
-}
-
-/// The job declarator client has the job the block was found on.
-fn declared(hop: &str, height: u64, hash: BlockHash) -> Question {
-    Question {
-        hop: hop.to_owned(),
-        claim: "it declared the job, and the pool took it",
-        route: "/api/v1/declared-jobs?limit=100",
-        holds: Box::new(move |jobs| {
-            let job = item(jobs, |job| {
-                job["blocks"].as_array().is_some_and(|b| has(b, hash))
-            })?;
-            let fits = job["upstream"].is_string() && job["template"]["height"] == height;
-            fits.then(|| {
-                json!({
-                    "job": job["job"],
-                    "upstream": job["upstream"],
-                    "template_id": job["template"]["template_id"],
-                    "pool_job_id": job["custom_job"]["job_id"],
-                })
-            })
-        }),
-    }
-}
-
-/// The job declarator server saw the declaration, and the block found with it.
-fn solved(hop: &str, hash: BlockHash) -> Question {
-    Question {
-        hop: hop.to_owned(),
-        claim: "the declaration is on record, and the block with the node's verdict",
-        route: "/api/v1/declarations?limit=100",
-        holds: Box::new(move |declarations| {
-            let is_it = |block: &Value| block["hash"] == hash.to_string().as_str();
-            let blocks = |one: &Value| one["blocks"].as_array().cloned().unwrap_or_default();
-            let found = item(declarations, |one| blocks(one).iter().any(is_it))?;
-            let block = blocks(found).into_iter().find(is_it)?;
-            let good = ["accepted", "duplicate"]
-                .iter()
-                .any(|v| block["verdict"] == *v);
-            good.then(|| json!({ "user": found["user_identity"], "verdict": block["verdict"] }))
-        }),
-    }
-}
-
-/// The pool has the block in its ledger, as the miner's and as accepted.
-fn recorded(hop: &str, height: u64, hash: BlockHash, is_declared: bool) -> Question {
-    Question {
-        hop: hop.to_owned(),
-        claim: "the block is in the ledger, and the node accepted it",
-        route: "/api/v1/blocks?limit=100",
-        holds: Box::new(move |blocks| {
-            let block = item(blocks, |block| block["hash"] == hash.to_string().as_str())?;
-            let fits = block["verdict"] == "accepted"
-                && (block["height"] == height || is_declared)
-                && block["token"].is_string() == is_declared;
-            fits.then(|| {
-                json!({
-                    "user": block["user"],
-                    "channel_id": block["channel_id"],
-                    "job_id": block["job_id"],
-                    "template_id": block["template_id"],
-                    "share": block["share"],
-                    "verdict": block["verdict"],
-                })
-            })
-        }),
-    }
-}
-
-/// The template provider handed solutions to its node.
-fn submitted(hop: &str) -> Question {
-    Question {
-        hop: hop.to_owned(),
-        claim: "a solution of its templates was accepted",
-        route: "/api/v1/status",
-        holds: Box::new(|status| {
-            let accepted = number(&status["solutions"], "accepted");
-            (accepted > 0).then(|| json!({ "accepted": accepted }))
-        }),
-    }
-}
-
-fn item(list: &Value, is_it: impl Fn(&Value) -> bool) -> Option<&Value> {
-    list["items"].as_array()?.iter().find(|item| is_it(item))
-}
-
-fn has(list: &[Value], hash: BlockHash) -> bool {
-    list.iter().any(|one| *one == hash.to_string().as_str())
-}
-
-fn number(value: &Value, key: &str) -> u64 {
-    value[key].as_u64().unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use bitcoin::hashes::Hash;
-
-    use super::*;
-
-    fn hash() -> BlockHash {
-        BlockHash::from_byte_array([7; 32])
-    }
-
-    fn holds(question: &Question, answer: &Value) -> bool {
-        (question.holds)(answer).is_some()
-    }
-
-    #[test]
-    fn a_pool_must_have_the_block_accepted_and_of_the_right_kind() {
-        let block = |verdict: &str, height, token: Value| {
-            let hash = hash().to_string();
-            json!({ "items": [
-                { "hash": "00", "verdict": "accepted", "height": 102 },
-                { "hash": hash, "verdict": verdict, "height": height, "token": token },
-            ]})
-        };
-        let own = recorded("pool", 102, hash(), false);
-        assert!(holds(&own, &block("accepted", 102, Value::Null)));
-        assert!(!holds(&own, &block("stale", 102, Value::Null)));
-        assert!(!holds(&own, &block("accepted", 103, Value::Null)));
-        assert!(!holds(&own, &block("accepted", 102, json!("aa"))));
-        assert!(!holds(&own, &Value::Null));
-        let declared = recorded("pool", 102, hash(), true);
-        assert!(holds(&declared, &block("accepted", 102, json!("aa"))));
-        assert!(!holds(&declared, &block("accepted", 102, Value::Null)));
-    }
-
-    #[test]
-    fn solo_work_of_a_client_is_no_declared_job() {
-        let job = |upstream: Value| {
-            let blocks = [hash().to_string()];
-            json!({ "items": [
-                { "blocks": blocks, "upstream": upstream, "template": { "height": 102 } },
-            ]})
-        };
-        let question = declared("jdc", 102, hash());
-        assert!(holds(&question, &job(json!("10.10.0.5:34254"))));
-        assert!(!holds(&question, &job(Value::Null)));
-    }
-
-    #[test]
-    fn a_declared_block_may_reach_the_node_twice() {
-        let declaration = |verdict: &str| {
-            let block = json!({ "hash": hash().to_string(), "verdict": verdict });
-            json!({ "items": [{ "user_identity": "farm", "blocks": [block] }] })
-        };
-        let question = solved("jds", hash());
-        assert!(holds(&question, &declaration("accepted")));
-        assert!(holds(&question, &declaration("duplicate")));
-        assert!(!holds(&question, &declaration("rejected")));
     }
 }
