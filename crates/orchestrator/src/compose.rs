@@ -59,7 +59,6 @@ pub fn print(name: &str, topology: &Topology, subnet: Subnet) -> String {
 }
 
 /// The same services without what differs from lab to lab.
-#[cfg(test)]
 pub(crate) fn specs_without_secrets(topology: &Topology) -> Vec<ServiceSpec> {
     specs(topology, Subnet::DOCKER, &Secrets::blank(), "")
 }
@@ -197,10 +196,14 @@ fn write_service(text: &mut String, spec: &ServiceSpec, specs: &[ServiceSpec]) {
 
 fn write_block(text: &mut String, name: &str, image: &str, lines: &[String]) {
     let build = "{context: ., dockerfile: .docker/Dockerfile, ".to_owned();
-    let arguments = "args: {RUST_IMAGE: \"${RUST_IMAGE:-rust:1.91-bookworm}\"}}";
+    let rust = "RUST_IMAGE: \"${RUST_IMAGE:-rust:1.91-bookworm}\"";
+    let target = match image {
+        "btc-node" | "lab" => format!("target: {image}, args: {{{rust}}}}}"),
+        role => format!("target: role, args: {{ROLE: {role}, {rust}}}}}"),
+    };
     let _ = writeln!(text, "  {name}:");
     let _ = writeln!(text, "    image: {}", image::tag(image));
-    let _ = writeln!(text, "    build: {build}target: {image}, {arguments}");
+    let _ = writeln!(text, "    build: {build}{target}");
     for line in lines {
         let _ = writeln!(text, "    {line}");
     }

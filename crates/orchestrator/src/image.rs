@@ -14,9 +14,14 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use tar::{Builder, Header};
 
+use crate::compose;
 use crate::programs::Programs;
 use crate::service::{CONTAINER_CONFIG, SERVICE_UID};
+use crate::topology::Topology;
 use layer::{Layer, digest};
+
+/// What all images share, for [`unpack`].
+const BASE: &str = "base";
 
 /// Every image, with the programs in it; the first one is what it runs.
 const IMAGES: &[(&str, &[&str])] = &[
@@ -35,7 +40,7 @@ const IMAGES: &[(&str, &[&str])] = &[
 /// Label with the digest of an image's content.
 pub const CONTENT_LABEL: &str = "sv2-lab.content";
 
-/// Names of all images, which are also the arguments of `lab build`.
+/// Names of all images, which `lab build` also takes for services.
 pub fn names() -> impl Iterator<Item = &'static str> {
     IMAGES.iter().map(|(name, _)| *name)
 }
@@ -46,6 +51,13 @@ pub fn programs_of(image: &str) -> &'static [&'static str] {
         .iter()
         .find(|(name, _)| *name == image)
         .map_or(&[], |(_, programs)| *programs)
+}
+
+/// The image that a service of this topology runs.
+pub fn of_service(service: &str, topology: &Topology) -> Option<&'static str> {
+    let specs = compose::specs_without_secrets(topology);
+    let spec = specs.iter().find(|spec| spec.name == service)?;
+    names().find(|name| *name == spec.image)
 }
 
 /// The image's full name in Docker.
@@ -71,12 +83,7 @@ impl Image {
     /// # Errors
     /// When a program, one of its libraries or busybox is missing.
     pub fn collect(name: &str, programs: &Programs) -> Result<Self> {
-        let found: Vec<(String, PathBuf)> = programs_of(name)
-            .iter()
-            .map(|program| Ok(((*program).to_owned(), programs.find(program)?)))
-            .collect::<Result<_>>()?;
-        anyhow::ensure!(!found.is_empty(), "there is no image '{name}'");
-        Self::of(tag(name), &found)
+        Self::of(tag(name), &found(name, programs)?)
     }
 
     /// The same with a program of this machine that is none of ours.
@@ -104,23 +111,6 @@ impl Image {
             layers,
             config,
         })
-    }
-
-    /// Writes the files into a directory; owners are those of whoever runs this.
-    ///
-    /// # Errors
-    /// When a file vanished since [`Self::collect`], or cannot be written.
-    pub fn unpack(&self, directory: &Path) -> Result<()> {
-        std::fs::create_dir_all(directory)?;
-        for (_, layer) in &self.layers {
-            let bytes = layer.to_bytes()?;
-            let mut archive = tar::Archive::new(bytes.as_slice());
-            archive.set_preserve_permissions(true);
-            archive
-                .unpack(directory)
-                .with_context(|| format!("writing {}", directory.display()))?;
-        }
-        Ok(())
     }
 
     /// The archive that `docker load` reads.
@@ -160,6 +150,34 @@ impl Image {
         }
         Ok(archive.into_inner()?)
     }
+}
+
+/// The programs of an image, and where this machine has them.
+fn found(name: &str, programs: &Programs) -> Result<Vec<(String, PathBuf)>> {
+    let found: Vec<(String, PathBuf)> = programs_of(name)
+        .iter()
+        .map(|program| Ok(((*program).to_owned(), programs.find(program)?)))
+        .collect::<Result<_>>()?;
+    anyhow::ensure!(!found.is_empty(), "there is no image '{name}'");
+    Ok(found)
+}
+
+/// Writes into a directory what an image adds to the base that all share, or that base itself;
+/// owners are those of whoever runs this.
+///
+/// # Errors
+/// When a program, one of its libraries or busybox is missing, or a file cannot be written.
+pub fn unpack(name: &str, programs: &Programs, directory: &Path) -> Result<()> {
+    let layer = match name {
+        BASE => rootfs::base()?,
+        image => rootfs::role(&found(image, programs)?)?,
+    };
+    let bytes = layer.to_bytes()?;
+    let mut archive = tar::Archive::new(bytes.as_slice());
+    archive.set_preserve_permissions(true);
+    std::fs::create_dir_all(directory)
+        .and_then(|()| archive.unpack(directory))
+        .with_context(|| format!("writing {}", directory.display()))
 }
 
 /// How a container is asked for its health when nobody says otherwise: by the program itself, with
@@ -260,6 +278,20 @@ mod tests {
                 assert!(programs_of(&spec.image).contains(&spec.program.as_str()));
             }
         }
+    }
+
+    #[test]
+    fn a_service_is_built_by_its_own_name() {
+        let full = Topology::parse(&crate::topology::find("full").unwrap()).unwrap();
+        let found = ["translator-proxy", "cpuminer", "btc-explorer", "ghost"]
+            .map(|service| of_service(service, &full));
+        let expected = [
+            Some("translator"),
+            Some("mining-device"),
+            Some("explorer"),
+            None,
+        ];
+        assert_eq!(found, expected);
     }
 
     #[test]

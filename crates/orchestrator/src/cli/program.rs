@@ -11,9 +11,9 @@ Examples:
   lab build
   lab build pool
 
-Compiles with cargo when lab itself runs from a checkout, then packs images when a Docker daemon
-answers. An image whose content did not change is left alone. Services of the lab that is up and
-run an older build are restarted alone; the rest goes on.")]
+Compiles with cargo when lab itself runs from a checkout. For a lab on Docker, and when there is no
+lab yet and a daemon answers, it packs images; one whose content did not change is left alone.
+Services of the lab that is up and run an older build are restarted alone; the rest goes on.")]
 pub(crate) struct BuildArgs {
     /// Pack programs as they are.
     #[arg(long)]
@@ -109,6 +109,8 @@ pub(crate) struct InitArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct RootfsArgs {
+    pub(crate) image: String,
+
     pub(crate) directory: PathBuf,
 }
 

@@ -52,6 +52,12 @@ pub(super) fn base() -> Result<Layer> {
         )
         .directory("/tmp", 0o1777, Owner::Root)
         .directory(HOME, 0o755, SERVICE)
+        // So that `bitcoin-cli getblockcount` just works where there is one.
+        .directory(&format!("{HOME}/.bitcoin"), 0o755, SERVICE)
+        .link(
+            &format!("{HOME}/.bitcoin/bitcoin.conf"),
+            &format!("{CONTAINER_CONFIG}/bitcoin.conf"),
+        )
         .directory(CONTAINER_CONFIG, 0o700, SERVICE)
         .directory(CONTAINER_VOLUMES, 0o755, SERVICE);
     if let Some(ping) = ping() {
@@ -74,16 +80,6 @@ pub(super) fn role(programs: &[(String, PathBuf)]) -> Result<Layer> {
     let mut layer = Layer::default();
     for (name, path) in programs {
         with_libraries(&mut layer, &format!("{PROGRAMS}/{name}"), path.clone())?;
-        if name == "bitcoin-cli" {
-            // So that `bitcoin-cli getblockcount` just works inside the container.
-            layer
-                .directory(HOME, 0o755, SERVICE)
-                .directory(&format!("{HOME}/.bitcoin"), 0o700, SERVICE)
-                .link(
-                    &format!("{HOME}/.bitcoin/bitcoin.conf"),
-                    &format!("{CONTAINER_CONFIG}/bitcoin.conf"),
-                );
-        }
     }
     Ok(layer)
 }
