@@ -48,6 +48,11 @@ fn changes(backend: Backend) {
     site.json(&["mine", "2"]);
     let blocks = site.json(&["logs", "pool", "--event", "block found", "-n", "1"]);
     assert_eq!(blocks["fields"]["user"], "stranger", "{blocks}");
+    // What a lab is not made of is not packed for it.
+    let build = ["build", "translator-proxy", "--no-compile", "--no-restart"];
+    let built = site.json(&build);
+    let packed = built["images"].as_array().unwrap().len();
+    assert_eq!(packed, usize::from(backend == Backend::Docker), "{built}");
     let before = service(&site, "pool")["pid"].clone();
     site.json(&["swap", "mining-device", "--ours"]);
     assert_eq!(service(&site, "pool")["pid"], before, "the others go on");
@@ -79,7 +84,10 @@ fn assert_verified(site: &Site) {
     let verified = site.json(&["verify"]);
     assert_eq!(verified["verified"], true, "{verified}");
     for block in verified["blocks"].as_array().unwrap() {
-        assert!(block["checks"].as_array().unwrap().len() >= 4, "{block}");
+        let checks = block["checks"].as_array().unwrap();
+        assert!(checks.len() >= 5, "{block}");
+        assert_eq!(checks.last().unwrap()["hop"], "btc-explorer", "{block}");
+        assert_eq!(block["left_out"], json!([]), "{block}");
     }
 }
 

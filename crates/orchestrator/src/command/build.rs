@@ -1,17 +1,20 @@
 //! `lab build`
 
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::Stdio;
 
 use anyhow::{Context, Result};
+use orchestrator::backend::BackendKind;
 use orchestrator::backend::docker::{Docker, Packed, Settings};
 use orchestrator::fault::Fault;
 use orchestrator::image;
 use orchestrator::lab::Lab;
 use orchestrator::programs::{CORE_SCRIPT, Programs};
-use orchestrator::state::{self, StateDir};
+use orchestrator::state::{self, Record, StateDir};
 use orchestrator::subnet::Subnet;
+use orchestrator::topology::{self, Topology};
 use serde_json::json;
 use tokio::process::Command;
 
@@ -19,7 +22,8 @@ use crate::cli::BuildArgs;
 use crate::console::Console;
 
 pub(crate) async fn run(args: &BuildArgs, lab: &str, console: &Console) -> Result<()> {
-    let images = chosen(args)?;
+    let record = StateDir::new(&state::home()?, lab)?.record()?;
+    let images = chosen(args, record.as_ref())?;
     let programs = Programs::from_env();
     let compiled = match &programs.workspace {
         Some(workspace) if !args.no_compile => {
@@ -32,21 +36,14 @@ pub(crate) async fn run(args: &BuildArgs, lab: &str, console: &Console) -> Resul
             false
         }
     };
-    let settings = Settings {
-        subnet: Subnet::DOCKER,
-        bind: Ipv4Addr::LOCALHOST,
-        build: true,
-        programs,
-    };
-    let (packed, why_not) = match Docker::connect(lab, settings).await {
-        Ok(docker) => {
-            let progress = |event| console.hear(event);
-            let packed = docker.build(&images, &progress).await;
-            console.settle();
-            (packed?, None)
-        }
-        // The process backend needs no images, so this is no failure.
-        Err(fault) => (Vec::new(), Some(fault.cause)),
+    let (packed, why_not) = match record.map(|record| record.backend) {
+        Some(BackendKind::Process) => (Vec::new(), Some("this lab runs as processes".to_owned())),
+        on_docker => match (pack(lab, programs, &images, console).await?, on_docker) {
+            // Without a lab it may become one of processes, so this is no failure.
+            (Err(fault), None) => (Vec::new(), Some(fault.cause)),
+            (Err(fault), Some(_)) => return Err(fault.into()),
+            (Ok(packed), _) => (packed, None),
+        },
     };
     let replaced = match args.no_restart {
         true => Vec::new(),
@@ -72,6 +69,29 @@ pub(crate) async fn run(args: &BuildArgs, lab: &str, console: &Console) -> Resul
     Ok(())
 }
 
+/// Packs the images, or says why there is no daemon to take them.
+async fn pack(
+    lab: &str,
+    programs: Programs,
+    images: &[&str],
+    console: &Console,
+) -> Result<Result<Vec<Packed>, Fault>> {
+    let settings = Settings {
+        subnet: Subnet::DOCKER,
+        bind: Ipv4Addr::LOCALHOST,
+        build: true,
+        programs,
+    };
+    let docker = match Docker::connect(lab, settings).await {
+        Ok(docker) => docker,
+        Err(fault) => return Ok(Err(fault)),
+    };
+    let progress = |event| console.hear(event);
+    let packed = docker.build(images, &progress).await;
+    console.settle();
+    packed.map(Ok)
+}
+
 /// Restarts the services of the lab, if there is one, that run an older build; the others go on.
 async fn replace(name: &str, images: &[&str], console: &Console) -> Result<Vec<String>> {
     let home = state::home()?;
@@ -90,20 +110,32 @@ async fn replace(name: &str, images: &[&str], console: &Console) -> Result<Vec<S
     Ok(outdated)
 }
 
-fn chosen(args: &BuildArgs) -> Result<Vec<&'static str>, Fault> {
+/// The images of the named services, of all when none is named.
+fn chosen(args: &BuildArgs, record: Option<&Record>) -> Result<Vec<&'static str>> {
     if args.services.is_empty() {
         return Ok(image::names().collect());
     }
+    let topology = match record {
+        Some(record) => Topology::parse(&record.topology)?.scaled(&record.replicas)?,
+        None => Topology::parse(&topology::find("full")?)?,
+    };
     let find = |name: &String| {
-        image::names().find(|known| known == name).ok_or_else(|| {
-            let known: Vec<_> = image::names().collect();
+        let by_service = image::of_service(name, &topology);
+        let found = by_service.or_else(|| image::names().find(|known| known == name));
+        found.ok_or_else(|| {
+            let services = topology.services.iter().map(|one| one.name.as_str());
+            let mut known: BTreeSet<&str> = services.collect();
+            for image in image::names() {
+                known.insert(image);
+            }
             Fault::usage(
                 format!("there is no service '{name}' to build"),
-                format!("name one of {}", known.join(", ")),
+                format!("name one of {}", Vec::from_iter(known).join(", ")),
             )
         })
     };
-    args.services.iter().map(find).collect()
+    let chosen: BTreeSet<_> = args.services.iter().map(find).collect::<Result<_, _>>()?;
+    Ok(chosen.into_iter().collect())
 }
 
 fn line(image: &Packed) -> String {
