@@ -43,7 +43,7 @@ if ! command -v tmux >/dev/null; then
 fi
 tmux kill-session -t "=$session" 2>/dev/null || true
 tmux new-session -d -s "$session" -n status \
-  "while :; do clear; '$lab' status --name '$name'; sleep 2; done"
+  "clear; while '$lab' status --name '$name'; do sleep 2; clear; done"
 for service in $("$lab" status --json --name "$name" |
   python3 -c 'import json, sys; print(*(s["name"] for s in json.load(sys.stdin)["services"]))'); do
   tmux new-window -d -t "$session" -n "$service" "'$lab' logs -f -n 200 '$service' --name '$name'"

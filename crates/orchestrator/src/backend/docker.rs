@@ -7,6 +7,7 @@ mod connect;
 mod container;
 mod exec;
 mod images;
+mod logs;
 mod network;
 mod remove;
 pub(crate) mod time;
@@ -21,12 +22,11 @@ use anyhow::{Context, Result};
 use bollard::models::{ContainerCreateBody, ContainerStateStatusEnum, VolumeCreateRequest};
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, DownloadFromContainerOptionsBuilder, InspectContainerOptions,
-    KillContainerOptions, ListContainersOptionsBuilder, LogsOptionsBuilder,
-    RemoveContainerOptionsBuilder, StartContainerOptions, StopContainerOptions,
-    UploadToContainerOptionsBuilder,
+    KillContainerOptions, ListContainersOptionsBuilder, RemoveContainerOptionsBuilder,
+    StartContainerOptions, StopContainerOptions, UploadToContainerOptionsBuilder,
 };
 use bollard::{Docker as Api, body_full};
-use futures_util::{StreamExt, future, stream};
+use futures_util::{StreamExt, future};
 use tokio_util::sync::CancellationToken;
 
 use super::{Backend, Exit, Lines, LogRange, Removed, ServiceStatus, State};
@@ -429,31 +429,7 @@ impl Backend for Docker {
     }
 
     async fn logs(&self, service: &str, range: LogRange) -> Result<Lines> {
-        let tail = match range.tail {
-            usize::MAX => "all".to_owned(),
-            lines => lines.to_string(),
-        };
-        let options = LogsOptionsBuilder::default()
-            .follow(range.follow)
-            .stdout(true)
-            .stderr(true)
-            .tail(&tail)
-            .build();
-        let frames = self.api.logs(&self.names.container(service), Some(options));
-        let lines = frames.flat_map(|frame| {
-            let lines: Vec<Result<String>> = match frame {
-                Ok(frame) => frame
-                    .to_string()
-                    .lines()
-                    .map(|line| Ok(line.to_owned()))
-                    .collect(),
-                // Nothing was written by a container that is not there.
-                Err(error) if is_missing(&error) => Vec::new(),
-                Err(error) => vec![Err(error.into())],
-            };
-            stream::iter(lines)
-        });
-        Ok(lines.boxed())
+        Ok(logs::read(&self.api, &self.names, service, range))
     }
 
     async fn remove(&self, progress: Progress<'_>) -> Result<Removed> {

@@ -81,6 +81,8 @@ pub(super) fn read(path: PathBuf, range: LogRange) -> Result<Lines> {
         loop {
             tokio::time::sleep(POLL).await;
             match reader.new_lines() {
+                // With its directory the lab is gone, and nothing comes any more.
+                Ok(lines) if lines.is_empty() && !reader.is_there() => return None,
                 Ok(lines) if lines.is_empty() => {}
                 Ok(lines) => {
                     let lines: Vec<Result<String>> = lines.into_iter().map(Ok).collect();
@@ -101,6 +103,10 @@ struct Reader {
 }
 
 impl Reader {
+    fn is_there(&self) -> bool {
+        self.path.parent().is_some_and(Path::is_dir)
+    }
+
     /// Whole lines that came since the last call. No file yet means no lines yet.
     fn new_lines(&mut self) -> Result<Vec<String>> {
         let mut file = match File::open(&self.path) {
@@ -174,6 +180,21 @@ mod tests {
             .unwrap();
         writeln!(log, "short").unwrap();
         assert_eq!(lines.next().await.unwrap().unwrap(), "short");
+    }
+
+    #[tokio::test]
+    async fn following_ends_with_the_lab() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("pool.log");
+        writeln!(open(&path).unwrap(), "last words").unwrap();
+        let range = LogRange {
+            tail: 1,
+            follow: true,
+        };
+        let mut lines = read(path, range).unwrap();
+        assert_eq!(lines.next().await.unwrap().unwrap(), "last words");
+        directory.close().unwrap();
+        assert!(lines.next().await.is_none());
     }
 
     #[tokio::test]
