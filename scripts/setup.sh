@@ -12,7 +12,7 @@ needs=(
   "g++ g++" "cmake cmake" "ninja ninja-build" "capnp capnproto" "pkg-config pkg-config"
   "python3 python3" "venv python3-venv" "busybox busybox-static" "ping iputils-ping"
   "@boost/multi_index_container.hpp libboost-dev" "@event2/event.h libevent-dev"
-  "@capnp/rpc.h libcapnp-dev" "chromium chromium"
+  "@capnp/rpc.h libcapnp-dev" "chromium chromium" "faketime faketime"
 )
 
 present() {
