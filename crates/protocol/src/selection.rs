@@ -4,6 +4,8 @@
 //! needs more room, or does not want some, gets fewer transactions; the order stays the node's,
 //! best fee rate first.
 
+pub mod wish;
+
 use std::collections::BTreeSet;
 use std::ops::Range;
 

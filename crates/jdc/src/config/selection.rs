@@ -6,34 +6,24 @@ use std::collections::BTreeSet;
 use bitcoin::{FeeRate, Network, Txid};
 use daemon::config::Reader;
 use daemon::node::NodeRpc;
+use protocol::selection::wish::{self, FEE_RATES, WEIGHTS};
 
-use crate::declarator::{MAX_BLOCK_WEIGHT, Selection};
+use crate::declarator::Selection;
 
 const MIN_FEE_RATE: &str = "selection.min_fee_rate";
 const MAX_WEIGHT: &str = "selection.max_weight";
 const PINNED: &str = "selection.pinned";
 const BANNED: &str = "selection.banned";
 
-/// Satoshis for a virtual byte; more was never paid.
-const HIGHEST_RATE: f64 = 1_000_000.0;
-/// Header, a coinbase and a transaction or two.
-const LEAST_WEIGHT: u64 = 10_000;
-/// Names of one list; each template is compared with all of them.
-const MAX_LISTED: usize = 10_000;
-
 /// The miner's choice, and the node if there is one; `None` when a problem was noted.
 pub(super) fn read(reader: &mut Reader, network: Network) -> Option<(Selection, Option<NodeRpc>)> {
-    let rate = reader.within(MIN_FEE_RATE, 0.0, 0.0..=HIGHEST_RATE);
-    let max_weight = reader.within(
-        MAX_WEIGHT,
-        MAX_BLOCK_WEIGHT,
-        LEAST_WEIGHT..=MAX_BLOCK_WEIGHT,
-    );
+    let rate = reader.within(MIN_FEE_RATE, 0.0, FEE_RATES);
+    let max_weight = reader.within(MAX_WEIGHT, *WEIGHTS.end(), WEIGHTS);
     let pinned = txids(reader, PINNED);
     let banned = txids(reader, BANNED);
-    for txid in pinned.iter().flatten() {
-        if banned.iter().flatten().any(|banned| banned == txid) {
-            reader.problem(PINNED, format!("{txid} is banned as well"));
+    if let (Some(pinned), Some(banned)) = (&pinned, &banned) {
+        for problem in wish::contradictions(pinned, banned) {
+            reader.problem(PINNED, problem);
         }
     }
     let has_node = reader.has("node");
@@ -60,21 +50,13 @@ pub(super) fn read(reader: &mut Reader, network: Network) -> Option<(Selection, 
 
 fn txids(reader: &mut Reader, key: &str) -> Option<BTreeSet<Txid>> {
     let names = reader.or(key, Vec::<String>::new());
-    if names.len() > MAX_LISTED {
-        let what = format!("{} transactions; at most {MAX_LISTED}", names.len());
-        reader.problem(key, what);
-        return None;
-    }
-    let mut txids = BTreeSet::new();
-    let mut are_good = true;
-    for name in names {
-        match name.parse() {
-            Ok(txid) => drop(txids.insert(txid)),
-            Err(error) => {
-                reader.problem(key, format!("{name:?}: expected a txid: {error}"));
-                are_good = false;
+    match wish::txids(&names) {
+        Ok(txids) => Some(txids),
+        Err(problems) => {
+            for problem in problems {
+                reader.problem(key, problem);
             }
+            None
         }
     }
-    are_good.then_some(txids)
 }

@@ -1,12 +1,16 @@
 //! The job declarator client.
 
+mod wish;
+
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use serde::{Deserialize, Serialize};
 
 use super::relay::Speaks;
-use super::{Port, Role, ServerConfig, ServiceSpec, Site, TemplateAccess, jds, pool};
+use super::{Port, Role, RpcAccess, ServerConfig, ServiceSpec, Site, TemplateAccess, jds, pool};
 use crate::topology::{Link, Service, Topology};
+
+pub use wish::{CoinbaseOutput, Selection};
 
 /// SV2 mining port.
 pub const MINING_PORT: u16 = 34265;
@@ -33,6 +37,15 @@ pub struct Jdc {
     pub enable_vardiff: bool,
     /// Shares that one acknowledgement covers.
     pub share_batch_size: u32,
+    /// What else stands in its coinbases.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub coinbase_outputs: Vec<CoinbaseOutput>,
+    /// Which transactions it wants; all of them without.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub selection: Option<Selection>,
+    /// The node that tells what transactions pay, and takes blocks of chosen ones.
+    #[serde(skip_serializing)]
+    pub node: String,
 }
 
 /// A pool with its job declarator server.
@@ -69,6 +82,9 @@ impl Default for Jdc {
             shares_per_minute: 6.0,
             enable_vardiff: false,
             share_batch_size: 10,
+            coinbase_outputs: Vec::new(),
+            selection: None,
+            node: "btc-node".to_owned(),
         }
     }
 }
@@ -95,7 +111,18 @@ impl Jdc {
             links.push(Link::new("upstreams.pool", &upstream.pool, &["pool"]));
             links.push(Link::new("upstreams.jds", &upstream.jds, &["jds"]));
         }
+        if self.selection.is_some() {
+            links.push(Link::new("node", &self.node, &["btc-node"]));
+        }
         links
+    }
+
+    /// What of its wishes cannot be fulfilled, each with its key.
+    pub(crate) fn problems(&self) -> Vec<String> {
+        let selection = self.selection.iter().flat_map(Selection::problems);
+        selection
+            .chain(wish::output_problems(&self.coinbase_outputs))
+            .collect()
     }
 
     /// Solo mining needs none, and then none has to be there.
@@ -115,6 +142,8 @@ struct Config<'a> {
     settings: &'a Jdc,
     coinbase_reward_script: String,
     template_provider: TemplateAccess<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    node: Option<RpcAccess<'a>>,
     upstreams: Vec<Pair<'a>>,
 }
 
@@ -165,6 +194,10 @@ pub fn spec(
             topology,
             site,
         ),
+        node: settings
+            .selection
+            .as_ref()
+            .map(|_| RpcAccess::new(&service.name, &settings.node, topology, site)),
         upstreams: settings
             .used()
             .iter()

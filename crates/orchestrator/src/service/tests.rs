@@ -264,3 +264,49 @@ fn a_solo_client_needs_nobody() {
         0
     );
 }
+
+/// A client of two nodes' lab that wants this of transactions.
+fn choosing(wishes: &str) -> String {
+    let node = "[services.second]\nkind = 'btc-node'\nhost = 40\n";
+    format!("{}\n{node}", declared("full-template")).replace(
+        "kind = 'jdc'\n",
+        &format!("kind = 'jdc'\nnode = 'second'\n{wishes}\n"),
+    )
+}
+
+#[test]
+fn a_client_that_chooses_transactions_asks_its_node() {
+    let txid = "11".repeat(32);
+    let wishes = format!(
+        "selection = {{ min_fee_rate = 2.5, pinned = ['{txid}'] }}\n\
+         coinbase_outputs = [{{ script = 'raw(6a)' }}, {{ script = 'raw(51)', percent = 40 }}]"
+    );
+    let specs = specs_of(&choosing(&wishes), Subnet::DOCKER, &Paths::Container);
+    let jdc = config(&specs["jdc"]);
+    let selection = &jdc["selection"];
+    assert_eq!(selection["min_fee_rate"].as_float(), Some(2.5));
+    assert_eq!(selection["max_weight"].as_integer(), Some(4_000_000));
+    assert_eq!(selection["pinned"][0].as_str(), Some(txid.as_str()));
+    assert_eq!(selection["banned"].as_array().unwrap().len(), 0);
+    assert_eq!(
+        jdc["node"]["rpc_address"].as_str(),
+        Some("10.10.0.40:18443")
+    );
+    let [first, second] = jdc["coinbase_outputs"].as_array().unwrap().as_slice() else {
+        panic!("not two outputs");
+    };
+    assert_eq!(first["script"].as_str(), Some("raw(6a)"));
+    assert_eq!(second["percent"].as_integer(), Some(40));
+    let needs = ["jds", "pool", "second", "template-provider"];
+    assert_eq!(specs["jdc"].needs, needs);
+}
+
+#[test]
+fn a_client_that_wants_every_transaction_asks_no_node() {
+    let specs = specs_of(&choosing(""), Subnet::DOCKER, &Paths::Container);
+    let jdc = config(&specs["jdc"]);
+    for key in ["selection", "node", "coinbase_outputs"] {
+        assert!(!jdc.contains_key(key), "{key}");
+    }
+    assert!(!specs["jdc"].needs.contains(&"second".to_owned()));
+}

@@ -53,6 +53,10 @@ pub(super) fn problems(topology: &Topology) -> Vec<String> {
         {
             problems.push(format!("{at}.{problem}"));
         }
+        if let Kind::Jdc(settings) = &service.kind {
+            let wishes = settings.problems().into_iter();
+            problems.extend(wishes.map(|problem| format!("{at}.{problem}")));
+        }
     }
     let graph = |service: &Service| (service.name.clone(), service.needs());
     if let Some(cycle) = plan::cycle(topology.services.iter().map(graph)) {

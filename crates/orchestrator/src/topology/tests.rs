@@ -107,6 +107,48 @@ fn a_setting_that_would_do_nothing_is_refused() {
 }
 
 #[test]
+fn every_wish_of_a_client_that_cannot_be_fulfilled_is_listed() {
+    let txid = "11".repeat(32);
+    let text = find("full").unwrap().replace(
+        "kind = \"jdc\"\n",
+        &format!(
+            "kind = 'jdc'\nnode = 'pool'\n\
+             coinbase_outputs = [{{ script = 'x', percent = 60 }}, \
+             {{ script = 'raw(51)', percent = 60 }}]\n\
+             selection = {{ min_fee_rate = -1, max_weight = 9999, pinned = ['{txid}'], \
+             banned = ['zz', '{txid}'] }}\n"
+        ),
+    );
+    check(
+        &text,
+        &[
+            "services.jdc.node: 'pool' is a pool, not a btc-node",
+            "services.jdc.selection.min_fee_rate: -1: must be 0 to 1000000",
+            "services.jdc.selection.max_weight: 9999: must be 10000 to 4000000",
+            "services.jdc.selection.banned: \"zz\": expected a txid",
+            "services.jdc.coinbase_outputs.script: \"x\": not an output descriptor",
+            "services.jdc.coinbase_outputs.percent: 120 percent of the reward",
+        ],
+    );
+    check(
+        &text
+            .replace("node = 'pool'", "node = 'btc-node'")
+            .replace("-1", "1")
+            .replace("9999", "10000")
+            .replace("'zz', ", "")
+            .replace("'x', percent = 60", "'raw(6a)'"),
+        &["services.jdc.selection.pinned: 1111"],
+    );
+    check(
+        &find("full").unwrap().replace(
+            "kind = \"jdc\"\n",
+            "kind = 'jdc'\nselection = { pined = [] }\n",
+        ),
+        &["services.jdc.selection: unknown field `pined`"],
+    );
+}
+
+#[test]
 fn an_unknown_name_in_after_is_refused() {
     check(
         &format!("{NODE}after = ['ghost']"),
