@@ -16,6 +16,8 @@
 use bitcoin::address::NetworkUnchecked;
 use bitcoin::{Address, Network, Script, ScriptBuf, TxOut};
 
+use crate::coinbase::subsidy;
+
 /// Bytes of the longest script an address can stand for: a witness program of 40 bytes.
 pub const MAX_ADDRESS_SCRIPT: usize = 42;
 /// Signature operations of the dearest script an address can stand for: one, outside the witness.
@@ -109,6 +111,12 @@ impl Payout {
                     .collect()
             })
         })
+    }
+
+    /// What [`paid_by`](Self::paid_by) asks for at least, of a block at this height: something,
+    /// unless there is nothing to pay out but the fees of transactions that it need not have.
+    pub fn least(height: u64, network: Network) -> u64 {
+        subsidy(height, network).min(1)
     }
 
     /// Scripts and satoshis of the outputs that pay `total`, of which rounding is the miner's.

@@ -4,7 +4,6 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use protocol::coinbase::subsidy;
 use protocol::core::Now;
 use protocol::error_code::{
     INTERNAL_ERROR, INVALID_COINBASE_TX, INVALID_JOB, INVALID_MINING_JOB_TOKEN,
@@ -103,8 +102,7 @@ impl DeclarationServer {
     fn is_paid(&self, coinbase: &DeclaredCoinbase, user: &str) -> bool {
         let policy = &self.policy;
         let wanted = Payout::parse(user, policy.network).unwrap_or_default();
-        // Late on regtest there is nothing to pay out but fees.
-        let least = subsidy(coinbase.height().into(), policy.network).min(1);
+        let least = Payout::least(coinbase.height().into(), policy.network);
         let paid = wanted.paid_by(coinbase.outputs(), &policy.payout, least);
         paid.is_some()
     }

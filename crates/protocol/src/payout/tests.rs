@@ -160,3 +160,18 @@ fn a_coinbase_pays_those_it_must_or_the_pool_and_nobody_else() {
         assert_eq!(paid, expected, "{payout:?} {outputs:?}");
     }
 }
+
+#[test]
+fn a_block_has_to_pay_something_as_long_as_there_is_a_subsidy() {
+    let rows = [
+        (0, Network::Regtest, 1),
+        (4_949, Network::Regtest, 1),
+        (4_950, Network::Regtest, 0),
+        (4_950, Network::Bitcoin, 1),
+        (6_930_000, Network::Bitcoin, 0),
+        (u64::MAX, Network::Regtest, 0),
+    ];
+    for (height, network, least) in rows {
+        assert_eq!(Payout::least(height, network), least, "{height} {network}");
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bitcoin::{ScriptBuf, TxOut};
+use bitcoin::{Network, ScriptBuf, TxOut};
 use stratum_core::mining_sv2::SetCustomMiningJob;
 
 use super::super::MiningServer;
@@ -12,6 +12,7 @@ use super::{MAX_PENDING_CUSTOM_JOBS, OFF_TIP, ReadyJob};
 use crate::coinbase::{Coinbase, CoinbaseFields, MAX_SCRIPT_SIG};
 use crate::core::Now;
 use crate::error_code::{self, ErrorCode};
+use crate::payout::Payout;
 use crate::setup;
 use crate::target::Target;
 use crate::token::{Commitment, CustomJob, Scope, Token};
@@ -44,7 +45,9 @@ impl MiningServer {
                 .map_err(|_| error_code::INVALID_COINBASE_TX_OUTPUTS)?;
         let template = &self.work.template;
         let pool = &template.plan.reward_script;
-        let least = template.coinbase_tx_value_remaining.min(1);
+        // By our own height: what a job says its height is does not lower what it has to pay.
+        let network = self.policy.network.unwrap_or(Network::Bitcoin);
+        let least = Payout::least(template.height().unwrap_or(0), network);
         let paid = self.payout(channel).paid_by(&outputs, pool, least);
         let paid = paid.ok_or(error_code::INVALID_COINBASE_TX_OUTPUTS)?;
         let merkle_path: Vec<_> = request.merkle_path.iter().map(|n| *n.as_array()).collect();
