@@ -9,7 +9,7 @@
 //!                              └────── mpsc: ProviderInput ─────┤
 //!   node (RPC) ◀── judge task ◀─────── mpsc: Found ─────────────┤
 //!                      └──────▶ ledger's thread ◀─── batches ───┤
-//!                  token task ◀──────▶ mpsc: Shown, TokenSpent ─┘
+//!               tokens' thread ◀──────▶ mpsc: Shown, TokenSpent ─┘
 //! ```
 
 mod api;
@@ -59,9 +59,6 @@ use stats::Stats;
 /// connection that found the next one says so loudly instead of waiting.
 const MAX_PENDING_BLOCKS: usize = 256;
 
-/// Job tokens whose use nobody has looked at yet. When it is full, the next one is refused.
-const MAX_SHOWN_TOKENS: usize = 1024;
-
 /// What miners are offered.
 const OFFER: Offer = Offer {
     protocol: Protocol::MiningProtocol,
@@ -95,6 +92,7 @@ impl Role for Pool {
         let feed = Feed::default();
         let series = config.max_channel_series;
         let (ledger, recorders) = open_ledger(&config, &shutdown)?;
+        let tokens = tokens::keep(&config.ledger.directory, &shutdown)?;
         let metrics = Metrics::register(&mut registry, Arc::clone(&stats), ledger.clone(), series);
         let (provided, provided_seen) = watch::channel(Health::not_ready("starting"));
         let (health, health_seen) = watch::channel(Health::not_ready("starting"));
@@ -104,7 +102,6 @@ impl Role for Pool {
         let seen = provider::Seen::default();
         let (solutions, solutions_in) = mpsc::channel(MAX_PENDING_BLOCKS);
         let (found, found_in) = mpsc::channel(MAX_PENDING_BLOCKS);
-        let (tokens, tokens_in) = mpsc::channel(MAX_SHOWN_TOKENS);
 
         let server = Server::bind(config.listen.clone(), OFFER, config.limits).await?;
         server.reached().register(&mut registry);
@@ -135,7 +132,6 @@ impl Role for Pool {
             },
             shutdown.stop().clone(),
         ));
-        shutdown.spawn(tokens::keep(tokens_in));
         shutdown.spawn(provider::run(
             config.upstream.clone(),
             config.plan.clone(),

@@ -125,7 +125,7 @@ async fn token(jds: &Program) -> (Vec<u8>, Vec<u8>) {
 async fn a_token_that_was_used_or_forged_is_refused_by_the_pool() {
     // JDS-06, JDS-31, T-19
     const REFUSED: &str = "invalid-mining-job-token";
-    let farm = Farm::start("solo", 1).await;
+    let mut farm = Farm::start("solo", 1).await;
     let template = farm.node.block_template().await;
     let upstream = &farm.upstreams[0];
     let (good, payout) = token(&upstream.jds).await;
@@ -155,6 +155,16 @@ async fn a_token_that_was_used_or_forged_is_refused_by_the_pool() {
     let mut other = Pool::connect(&upstream.pool).await;
     let elsewhere = other.set(&template, &good, &payout).await.unwrap_err();
     assert_eq!(elsewhere, REFUSED, "used before, on another connection");
+    // Also at the pool that comes back in place of one that was killed.
+    let upstream = &mut farm.upstreams[0];
+    upstream.pool.crash();
+    upstream.pool.wait_for_health(0);
+    let upstream = &farm.upstreams[0];
+    let mut other = Pool::connect(&upstream.pool).await;
+    let later = other.set(&template, &good, &payout).await.unwrap_err();
+    assert_eq!(later, REFUSED, "used before, at the pool before this one");
+    let (next, _) = token(&upstream.jds).await;
+    other.set(&template, &next, &payout).await.unwrap();
     // Good for the pool's own script only.
     let (fresh, _) = token(&upstream.jds).await;
     let own = other.set(&template, &fresh, &[0x51]).await.unwrap_err();
