@@ -37,7 +37,7 @@ use source::{Sources, Transactions};
 pub use action::{Action, Input, Report};
 pub use coinbase::{CoinbaseKit, LOCAL_EXTRANONCE, MAX_SIGNATURE, OwnOutput, space};
 pub use job::{Ending, Found, Job, Stage, Tally};
-pub use selection::{MAX_BLOCK_WEIGHT, Pin, Selection, Selector};
+pub use selection::{LeftOut, Pin, Selection, Selector};
 
 /// How long miners wait for an upstream after the start, before they get solo work.
 const START_GRACE: Duration = Duration::from_secs(2);

@@ -71,6 +71,7 @@ pub(crate) struct Metrics {
     pub(crate) over: Family<Reason, Counter>,
     pub(crate) active: Family<Upstream, Gauge>,
     pub(crate) left_out: Gauge,
+    pub(crate) fees_left_out: Gauge,
     pub(crate) pins_missing: Gauge,
     pub(crate) emptied: Counter,
     pub(crate) submitted: Family<Verdict, Counter>,
@@ -102,6 +103,7 @@ impl Metrics {
             over: Family::default(),
             active: Family::default(),
             left_out: Gauge::default(),
+            fees_left_out: Gauge::default(),
             pins_missing: Gauge::default(),
             emptied: Counter::default(),
             submitted: Family::default(),
@@ -233,6 +235,11 @@ impl Metrics {
             "jdc_transactions_left_out",
             "Transactions of the newest template that are not wanted",
             m.left_out,
+        );
+        registry.register(
+            "jdc_fees_left_out_satoshis",
+            "What the coinbase of the newest template pays less because of them",
+            m.fees_left_out,
         );
         registry.register(
             "jdc_pinned_transactions_missing",

@@ -32,6 +32,8 @@ pub(crate) use job::{CustomJobShown, DeclarationShown, SharesShown};
 pub(crate) use job::{DeclaredJob, TemplateShown};
 pub(crate) use miner::MinerShown;
 pub(crate) use selection::Chosen;
+#[cfg(test)]
+pub(crate) use selection::Pinned;
 pub(crate) use upstream::{Provider, Upstream};
 
 /// A snapshot. The desk makes it, HTTP and the view in the terminal read it.

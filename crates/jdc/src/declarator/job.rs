@@ -12,6 +12,7 @@ use protocol::work::{PrevHash, Template};
 
 use super::cache::Cache;
 use super::coinbase::{CoinbaseKit, Terms};
+use super::selection::LeftOut;
 
 /// How far a job has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,8 +124,8 @@ pub struct Job {
     pub provided: usize,
     /// How many there are in the block, as far as they were asked for.
     pub transactions: Option<usize>,
-    /// How many of the template provider's the miner did not want, as far as they are known.
-    pub left_out: Option<usize>,
+    /// What of the template provider's the miner did not want.
+    pub left_out: LeftOut,
     /// What these weigh together, as far as they were asked for.
     pub weight: Option<u64>,
     /// The first blocks found on it, in header order.
@@ -168,7 +169,7 @@ impl Job {
             tally: Tally::default(),
             provided: 0,
             transactions: None,
-            left_out: None,
+            left_out: LeftOut::default(),
             weight: None,
             blocks: Vec::new(),
             unpushed: None,

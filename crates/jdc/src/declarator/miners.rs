@@ -78,7 +78,7 @@ impl Declarator {
         let id = self.next_job;
         self.next_job += 1;
         let mut job = Job::new(id, now, source, terms, &self.kit);
-        job.left_out = self.selector.left_out(source);
+        job.left_out = self.selector.left_out(source).unwrap_or_default();
         job.prev_hash = tip.cloned();
         if let Some(oldest) = self.jobs.push(job) {
             shares::report_lost(oldest.cache.len(), "forgotten", out);

@@ -21,6 +21,7 @@ use bitcoin::{FeeRate, Network, Transaction, Txid};
 use protocol::coinbase::{Header, merkle_root};
 use protocol::core::Now;
 use protocol::provider::{Constraints, ProviderInput};
+use protocol::selection::wish::MAX_BLOCK_WEIGHT;
 use protocol::server::Solution;
 use protocol::transactions::{TransactionData, block};
 use protocol::work::{PrevHash, Template, Work};
@@ -31,8 +32,6 @@ use pins::Pins;
 
 pub use pins::Pin;
 
-/// Weight of a whole block (BIP-0141).
-pub const MAX_BLOCK_WEIGHT: u64 = 4_000_000;
 /// What a provider leaves for header and coinbase beside the outputs asked for (SV2 7.1).
 const BASE_WEIGHT: u64 = 1_168;
 /// Bytes of an output are not witness data.
@@ -123,6 +122,15 @@ enum Stage {
     Ready(Cut),
 }
 
+/// What the choice has cost a template.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Transactions of the provider's that are not in ours, as far as they are known.
+    pub transactions: Option<usize>,
+    /// Satoshis that its coinbase could pay out, and ours cannot.
+    pub fees: u64,
+}
+
 /// The stage between provider and jobs.
 #[derive(Debug)]
 pub struct Selector {
@@ -157,9 +165,19 @@ impl Selector {
         self.pins.iter()
     }
 
-    /// Transactions left out of a template of ours.
-    pub(super) fn left_out(&self, template: &Arc<Template>) -> Option<usize> {
-        self.find(template)?.left_out
+    /// What was left out of a template of ours.
+    pub(super) fn left_out(&self, template: &Arc<Template>) -> Option<LeftOut> {
+        let mut held = self
+            .held
+            .iter()
+            .filter_map(|held| Some((held, held.cut()?)));
+        let (held, cut) = held.find(|(_, cut)| Arc::ptr_eq(&cut.template, template))?;
+        let [theirs, ours] =
+            [&held.source, template].map(|template| template.coinbase_tx_value_remaining);
+        Some(LeftOut {
+            transactions: cut.left_out,
+            fees: theirs.saturating_sub(ours),
+        })
     }
 
     /// The provider has something new.

@@ -102,8 +102,10 @@ impl Desk {
         let metrics = &self.ends.metrics;
         let newest = self.declarator.published().map(|work| work.template.id);
         let job = newest.and_then(|id| self.declarator.job(id));
-        let left_out = job.and_then(|job| job.left_out).unwrap_or(0);
-        metrics.left_out.set(left_out as i64);
+        let left_out = job.map(|job| job.left_out).unwrap_or_default();
+        let transactions = left_out.transactions.unwrap_or(0);
+        metrics.left_out.set(transactions as i64);
+        metrics.fees_left_out.set(left_out.fees as i64);
         let pins = self.declarator.selector().pins();
         let missing = pins.filter(|(_, pin)| pin.is_missing()).count();
         metrics.pins_missing.set(missing as i64);

@@ -50,6 +50,8 @@ pub(crate) struct TemplateShown {
     pub(crate) transactions: Option<usize>,
     /// How many more the provider has in it, which are not wanted; none if that is not known.
     pub(crate) left_out: Option<usize>,
+    /// Satoshis that its coinbase pays less for that.
+    pub(crate) fees_left_out: u64,
     /// What these weigh together, once the job is declared.
     pub(crate) weight: Option<u64>,
 }
@@ -126,7 +128,8 @@ impl TemplateShown {
         let prev_hash = job.prev_hash.as_ref().map(|tip| tip.prev_hash);
         Self {
             transactions: job.transactions,
-            left_out: job.left_out,
+            left_out: job.left_out.transactions,
+            fees_left_out: job.left_out.fees,
             weight: job.weight,
             ..Self::bare(&job.source, prev_hash, network)
         }
@@ -148,6 +151,7 @@ impl TemplateShown {
             fees: height.map(|height| value.saturating_sub(subsidy(height, network))),
             transactions: None,
             left_out: None,
+            fees_left_out: 0,
             weight: None,
         }
     }

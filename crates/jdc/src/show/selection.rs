@@ -9,16 +9,16 @@ use crate::declarator::{Pin, Selector};
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub(crate) struct Chosen {
     /// Satoshis for a virtual byte.
-    min_fee_rate: f64,
-    max_weight: u64,
-    banned: usize,
-    pinned: Vec<Pinned>,
+    pub(crate) min_fee_rate: f64,
+    pub(crate) max_weight: u64,
+    pub(crate) banned: usize,
+    pub(crate) pinned: Vec<Pinned>,
 }
 
 #[derive(Debug, Clone, Serialize, ToSchema)]
-struct Pinned {
-    txid: String,
-    state: Pin,
+pub(crate) struct Pinned {
+    pub(crate) txid: String,
+    pub(crate) state: Pin,
 }
 
 impl Chosen {

@@ -3,6 +3,7 @@
 use daemon::dial::{LinkView, Stage};
 use daemon::http::Health;
 use protocol::ranking::State;
+use protocol::selection::wish::MAX_BLOCK_WEIGHT;
 use terminal::pane::{Grid, Mood, draw_keys, draw_log, framed};
 use terminal::quantity::{bitcoins, count, duration, hash_rate, micros, number};
 use terminal::ratatui::Frame;
@@ -11,10 +12,8 @@ use terminal::ratatui::text::{Line, Span};
 use terminal::ratatui::widgets::Paragraph;
 
 use super::model::{JOBS, LINKS, LOG, MINERS, Model, TEMPLATE};
-use crate::show::{DeclaredJob, MinerShown, Upstream};
-
-/// Weight of a whole block (BIP-0141).
-const BLOCK_WEIGHT: u64 = 4_000_000;
+use crate::declarator::Pin;
+use crate::show::{Chosen, DeclaredJob, MinerShown, TemplateShown, Upstream};
 
 pub(super) fn draw(frame: &mut Frame<'_>, model: &Model) {
     let areas = model.areas(frame.area());
@@ -150,7 +149,7 @@ fn template(frame: &mut Frame<'_>, area: Rect, model: &Model) {
         .transactions
         .map_or_else(unknown, |known| Span::raw(count(known as u64)));
     let weight = template.weight.map_or_else(unknown, |weight| {
-        let part = 100.0 * weight as f64 / BLOCK_WEIGHT as f64;
+        let part = 100.0 * weight as f64 / MAX_BLOCK_WEIGHT as f64;
         Span::raw(format!("{} WU ({part:.1} %)", count(weight)))
     });
     let field = |name: &'static str| Mood::Quiet.text(format!("{name} "));
@@ -175,7 +174,54 @@ fn template(frame: &mut Frame<'_>, area: Rect, model: &Model) {
             None => Mood::Waiting.text("ourselves (solo)"),
         },
     ]);
-    frame.render_widget(Paragraph::new(vec![first, second]).block(block), area);
+    let mut lines = vec![first, second];
+    if let Some(chosen) = &model.shown.selection {
+        lines.extend(choice(chosen, template));
+    }
+    frame.render_widget(Paragraph::new(lines).block(block), area);
+}
+
+/// What the miner's choice has done to the template, and the choice.
+fn choice(chosen: &Chosen, template: &TemplateShown) -> [Line<'static>; 2] {
+    let field = |name: &'static str| Mood::Quiet.text(format!("{name} "));
+    let left_out = match template.left_out {
+        Some(some) => Span::raw(number(some as u64, "transaction")),
+        None => Mood::Bad.text("all transactions"),
+    };
+    let mut done = vec![
+        field("left out"),
+        left_out,
+        field("  fees given up"),
+        Span::raw(bitcoins(template.fees_left_out)),
+    ];
+    let all = chosen.pinned.len();
+    if all > 0 {
+        let are = |state: Pin| {
+            let pins = chosen.pinned.iter();
+            pins.filter(|pin| pin.state == state).count()
+        };
+        done.push(field("  pinned"));
+        done.push(Span::raw(format!("{} of {all} in", are(Pin::Included))));
+        let elsewhere = [
+            (Pin::Barred, Mood::Bad),
+            (Pin::Absent, Mood::Bad),
+            (Pin::Waiting, Mood::Waiting),
+            (Pin::Unknown, Mood::Waiting),
+            (Pin::Confirmed, Mood::Good),
+        ];
+        for (state, mood) in elsewhere.into_iter().filter(|(state, _)| are(*state) > 0) {
+            done.push(mood.text(format!("  {} {}", are(state), state.name())));
+        }
+    }
+    let wanted = vec![
+        field("wanted from"),
+        Span::raw(format!("{} sat/vB", chosen.min_fee_rate)),
+        field("  up to"),
+        Span::raw(format!("{} WU", count(chosen.max_weight))),
+        field("  banned"),
+        Span::raw(count(chosen.banned as u64)),
+    ];
+    [done.into(), wanted.into()]
 }
 
 fn jobs(model: &Model) -> Grid<'static> {

@@ -17,9 +17,6 @@ pub(super) const JOBS: usize = 2;
 pub(super) const MINERS: usize = 3;
 pub(super) const LOG: usize = 4;
 
-/// Rows of the template's pane.
-pub(super) const TEMPLATE_ROWS: usize = 2;
-
 /// Everything that is drawn.
 #[derive(Debug)]
 pub(super) struct Model {
@@ -71,6 +68,11 @@ impl Model {
         1 + 2 * self.shown.upstreams.len()
     }
 
+    /// Rows of the template's pane: two of what it is, and two of the choice if there is one.
+    fn template_rows(&self) -> u16 {
+        if self.shown.selection.is_some() { 4 } else { 2 }
+    }
+
     pub(super) fn areas(&self, area: Rect) -> Areas {
         let rows = [
             Constraint::Length(1),
@@ -83,7 +85,7 @@ impl Model {
         let panes = self.shell.arrange(body, |body| {
             let heights = [
                 Constraint::Length(links),
-                Constraint::Length(TEMPLATE_ROWS as u16 + FRAME),
+                Constraint::Length(self.template_rows() + FRAME),
                 Constraint::Fill(3),
                 Constraint::Length(miners),
                 Constraint::Fill(2),

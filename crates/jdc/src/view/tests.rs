@@ -10,10 +10,10 @@ use terminal::ratatui::layout::Rect;
 use terminal::testing;
 
 use super::*;
-use crate::declarator::Tally;
+use crate::declarator::{Pin, Tally};
 use crate::show::{
-    CustomJobShown, DeclarationShown, DeclaredJob, MinerShown, Provider, SharesShown,
-    TemplateShown, Upstream, WorkShown,
+    Chosen, CustomJobShown, DeclarationShown, DeclaredJob, MinerShown, Pinned, Provider,
+    SharesShown, TemplateShown, Upstream, WorkShown,
 };
 
 /// The present of every test, in milliseconds since 1970.
@@ -48,6 +48,7 @@ fn template(transactions: Option<usize>) -> TemplateShown {
         fees: Some(12_300),
         transactions,
         left_out: None,
+        fees_left_out: 0,
         weight: transactions.map(|count| 561 * count as u64),
     }
 }
@@ -221,6 +222,54 @@ fn solo_work_without_transactions_is_told_as_such() {
     check("solo.txt", &picture(&mut model, 100, 24));
 }
 
+/// Pinned transactions in every place where one can be.
+fn choosing() -> Model {
+    let mut model = busy();
+    let mut shown = (*model.shown).clone();
+    let places = [
+        Pin::Included,
+        Pin::Included,
+        Pin::Confirmed,
+        Pin::Waiting,
+        Pin::Unknown,
+        Pin::Barred,
+        Pin::Absent,
+    ];
+    let pinned = places.into_iter().map(|state| Pinned {
+        txid: "11".repeat(32),
+        state,
+    });
+    shown.selection = Some(Chosen {
+        min_fee_rate: 2.5,
+        max_weight: 1_000_000,
+        banned: 3,
+        pinned: pinned.collect(),
+    });
+    let work = shown.work.as_mut().unwrap();
+    (work.template.left_out, work.template.fees_left_out) = (Some(17), 4_200);
+    model.shown = Arc::new(shown);
+    model
+}
+
+#[test]
+fn a_choice_of_transactions_is_shown_with_what_it_has_done() {
+    check("choosing.txt", &picture(&mut choosing(), 110, 24));
+}
+
+#[test]
+fn a_template_that_could_not_be_chosen_from_is_shown_as_empty() {
+    let mut model = choosing();
+    let mut shown = (*model.shown).clone();
+    let work = shown.work.as_mut().unwrap();
+    (work.template.left_out, work.template.fees_left_out) = (None, 12_300);
+    shown.selection.as_mut().unwrap().pinned.clear();
+    model.shown = Arc::new(shown);
+    let text = picture(&mut model, 110, 24);
+    let line = "left out all transactions  fees given up 0.00012300 BTC  ";
+    assert!(text.contains(line), "{text}");
+    assert!(!text.contains("pinned"), "{text}");
+}
+
 #[test]
 fn the_filter_shows_matching_lines_while_it_is_typed() {
     let mut model = busy();
@@ -236,11 +285,12 @@ fn the_filter_shows_matching_lines_while_it_is_typed() {
 
 #[test]
 fn no_size_of_the_terminal_is_too_small_or_too_large() {
-    let mut model = busy();
-    for _ in 0..=model::LOG {
-        for (width, height) in testing::SIZES {
-            picture(&mut model, width, height);
+    for mut model in [busy(), choosing()] {
+        for _ in 0..=model::LOG {
+            for (width, height) in testing::SIZES {
+                picture(&mut model, width, height);
+            }
+            press(&mut model, &[KeyCode::Tab]);
         }
-        press(&mut model, &[KeyCode::Tab]);
     }
 }

@@ -138,6 +138,8 @@ pub struct TemplateView {
     pub transactions: Option<u64>,
     /// What these weigh together, where it is known.
     pub weight: Option<u64>,
+    /// How many more the miner did not want, where it has a choice and they are known.
+    pub left_out: Option<u64>,
 }
 
 /// A block of a pool.

@@ -118,6 +118,7 @@ mod tests {
             fees: None,
             transactions: None,
             weight: None,
+            left_out: None,
         }
     }
 

@@ -27,6 +27,18 @@ pub enum Pin {
 }
 
 impl Pin {
+    /// Its name in the API and in the terminal.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Included => "included",
+            Self::Barred => "barred",
+            Self::Waiting => "waiting",
+            Self::Confirmed => "confirmed",
+            Self::Absent => "absent",
+        }
+    }
+
     /// Whether there is still something to be wished for.
     pub fn is_missing(self) -> bool {
         !matches!(self, Self::Included | Self::Confirmed)

@@ -107,7 +107,11 @@ fn what_pays_too_little_is_left_out_of_job_declaration_and_block() {
         transaction(3, &[]),
     );
     offer(&mut desk, 1, &[(&rich, 5_000), (&poor, 10), (&other, 900)]);
-    assert_eq!(desk.job().left_out, Some(1));
+    let left_out = LeftOut {
+        transactions: Some(1),
+        fees: 10,
+    };
+    assert_eq!(desk.job().left_out, left_out);
     assert_eq!(desk.job().transactions, Some(2));
     let (_, declaration) = &desk.declared[0];
     let wtxids = [&rich, &other].map(|one| one.compute_wtxid().to_byte_array());
@@ -133,7 +137,7 @@ fn a_template_of_which_everything_is_wanted_stays_the_providers() {
     let mut desk = desk(well_paid());
     let (one, other) = (transaction(1, &[]), transaction(2, &[]));
     offer(&mut desk, 1, &[(&one, 5_000), (&other, 5_000)]);
-    assert_eq!(desk.job().left_out, Some(0));
+    assert_eq!(desk.job().left_out.transactions, Some(0));
     assert_eq!(desk.asked, [1], "once, for selection and declaration");
     desk.find_block();
     assert_eq!((desk.solved.len(), desk.submitted.len()), (1, 0));
@@ -165,7 +169,7 @@ fn a_banned_transaction_goes_with_all_that_need_it_in_every_mode() {
         }
         let all = [(&banned, 10), (&free, 20), (&child, 40), (&grandchild, 80)];
         offer(&mut desk, 1, &all);
-        assert_eq!(desk.job().left_out, Some(3));
+        assert_eq!(desk.job().left_out.transactions, Some(3));
         let block = solve(&mut desk);
         assert_eq!(block.txdata[1..], *std::slice::from_ref(&free));
         assert_eq!(paid(&block), SUBSIDY + 20);
@@ -260,7 +264,7 @@ fn a_fee_is_asked_for_once() {
     desk.fees.as_mut().unwrap().clear();
     desk.fees.as_mut().unwrap().insert(txid(&new), 6_000);
     offer(&mut desk, 2, &[(&old, 5_000), (&new, 6_000)]);
-    assert_eq!(desk.job().left_out, Some(0));
+    assert_eq!(desk.job().left_out.transactions, Some(0));
 }
 
 #[test]
@@ -313,7 +317,7 @@ fn a_template_without_transactions_waits_for_nobody() {
     desk.provider = Manner::Mute;
     offer(&mut desk, 1, &[]);
     assert_eq!(desk.published.len(), 1);
-    assert_eq!(desk.job().left_out, Some(0));
+    assert_eq!(desk.job().left_out.transactions, Some(0));
 }
 
 #[test]

@@ -113,7 +113,12 @@ fn template(name: &str, overview: &Overview) -> String {
     let age = template.age_ms.map(|age| duration(age / 1000));
     let mut text = age.unwrap_or_default();
     if let Some(transactions) = template.transactions {
-        text.push_str(&format!(", {} txs", count(transactions)));
+        text.push_str(&format!(", {}", count(transactions)));
+        // Of how many, where the miner has a choice.
+        if let Some(left_out) = template.left_out {
+            text.push_str(&format!("/{}", count(transactions + left_out)));
+        }
+        text.push_str(" txs");
     }
     text
 }

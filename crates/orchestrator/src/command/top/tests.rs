@@ -130,6 +130,7 @@ fn busy() -> Model {
                 fees: Some(1),
                 transactions: Some(42),
                 weight: Some(23_562),
+                left_out: None,
             },
             TemplateView {
                 service: "pool".to_owned(),
@@ -139,6 +140,7 @@ fn busy() -> Model {
                 fees: None,
                 transactions: None,
                 weight: None,
+                left_out: None,
             },
         ],
         blocks: vec![

@@ -58,6 +58,7 @@ pub(super) fn template(service: &str, status: &Value, at_ms: u64) -> Option<Temp
         fees: number("fees"),
         transactions: number("transactions"),
         weight: number("weight"),
+        left_out: number("left_out").filter(|_| !status["selection"].is_null()),
     })
 }
 

@@ -136,6 +136,11 @@ fn templates_have_an_age_and_what_is_known_of_them() {
     let told = template("pool", &status, 1_000).unwrap();
     assert_eq!((told.height, told.value), (Some(9), Some(5)));
     assert_eq!((told.age_ms, told.fees), (Some(100), None));
+    assert_eq!(told.left_out, None);
+    let choosing = json!({"work": {"left_out": 3}, "selection": {"max_weight": 10000}});
+    assert_eq!(template("jdc", &choosing, 0).unwrap().left_out, Some(3));
+    let taking_all = json!({"work": {"left_out": 0}, "selection": null});
+    assert_eq!(template("jdc", &taking_all, 0).unwrap().left_out, None);
     assert_eq!(template("pool", &json!({"work": null}), 0), None);
     assert_eq!(template("pool", &Value::Null, 0), None);
 }
