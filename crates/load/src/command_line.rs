@@ -10,14 +10,15 @@ use crate::contender::{Contender, Kind};
 /// Far more often than blocks are found, so that shares meet new tips.
 pub(crate) const TIP_INTERVAL: u64 = 5;
 
-/// Loads a pool or a translator with thousands of miners and measures what that costs it.
+/// Loads a pool, a translator or a job declarator client with thousands of miners and measures what
+/// that costs it.
 #[derive(Debug, Parser)]
 pub(crate) struct CommandLine {
-    /// A `pool` program, or a `translator`; may be repeated. The one beside this program if none is
+    /// A `pool` program, a `translator` or a `jdc`; may be repeated. The one beside this program if none is
     /// given.
     #[arg(long = "program", visible_alias = "pool", global = true)]
     programs: Vec<PathBuf>,
-    /// The reference implementation's `pool_sv2` or `translator_sv2`, measured in turns with ours.
+    /// The reference implementation's `pool_sv2`, `translator_sv2` or `jd_client_sv2`, measured in turns with ours.
     #[arg(long, global = true)]
     reference: Option<PathBuf>,
     /// RUST_LOG of the reference: its default level writes two lines for each share.
@@ -40,6 +41,8 @@ pub(crate) enum Subject {
     Pool(Scenario),
     /// The same of a translator, with Stratum V1 miners.
     Translator(Translator),
+    /// The same of a job declarator client, which declares every template.
+    Jdc(Client),
 }
 
 /// A translator with Stratum V1 miners.
@@ -48,6 +51,13 @@ pub(crate) struct Translator {
     /// A channel for each miner, in place of one for all.
     #[arg(long)]
     pub(crate) separate: bool,
+    #[command(subcommand)]
+    pub(crate) scenario: Scenario,
+}
+
+/// A job declarator client.
+#[derive(Debug, Args)]
+pub(crate) struct Client {
     #[command(subcommand)]
     pub(crate) scenario: Scenario,
 }
@@ -153,6 +163,7 @@ impl CommandLine {
             ours.push(this.with_file_name(match self.subject {
                 Subject::Pool(_) => "pool",
                 Subject::Translator(_) => "translator",
+                Subject::Jdc(_) => "jdc",
             }));
         }
         let mut contenders = Vec::new();

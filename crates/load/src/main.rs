@@ -1,14 +1,17 @@
-//! Loads a pool or a translator with thousands of miners, and measures what that costs it.
+//! Loads a pool, a translator or a job declarator client with thousands of miners, and measures what
+//! that costs it.
 //!
 //! The program starts the one under test itself, plays what is above it (a pool's template provider,
-//! a translator's pool) and its miners, and reads its CPU time and memory from the operating system.
+//! a translator's pool, all three servers of a client) and its miners, and reads its CPU time and memory from the operating system.
 //! Several are measured in turns, round by round, so that the machine's moods meet all of them;
 //! every start is fresh.
 //! `docs/performance.md` says what comes out.
 
+mod client;
 mod command_line;
 mod contender;
 mod miner;
+mod played;
 mod pool;
 mod process;
 mod provider;

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
+use crate::client::Client;
 use crate::command_line::{self, Scenario};
 use crate::contender::Contender;
 use crate::miner::{Channel, Pace};
@@ -40,6 +41,10 @@ pub(crate) async fn run(
         }
         command_line::Subject::Translator(options) => {
             let subject = Translator::start(contender, !options.separate)?;
+            Bench { subject }.run(&options.scenario).await
+        }
+        command_line::Subject::Jdc(options) => {
+            let subject = Client::start(contender)?;
             Bench { subject }.run(&options.scenario).await
         }
     }

@@ -2,12 +2,16 @@
 
 use std::net::SocketAddr;
 
+use protocol::keys::AuthorityKey;
+use protocol::message::common::Protocol;
+
 use crate::contender::{Contender, Kind, free_address};
 use crate::miner::Channel;
+use crate::played::Played;
 use crate::process::Process;
 use crate::subject::Subject;
 use crate::sv1_miner::Sv1Miner;
-use crate::upstream::Upstream;
+use crate::upstream::Pool;
 
 /// With the lowest hash rate there is, a target that every hash meets.
 const DIFFICULTY: &str = "[downstream_difficulty_config]\n\
@@ -19,14 +23,15 @@ const DIFFICULTY: &str = "[downstream_difficulty_config]\n\
 /// A translator that serves, or will in a moment.
 pub(crate) struct Translator {
     process: Process,
-    upstream: Upstream,
+    upstream: Played,
     address: SocketAddr,
 }
 
 impl Translator {
     /// Starts the contender and its pool.
     pub(crate) fn start(contender: &Contender, aggregate: bool) -> anyhow::Result<Self> {
-        let upstream = Upstream::start()?;
+        let authority = AuthorityKey::generate(&mut rand::thread_rng());
+        let upstream = Played::start(Protocol::MiningProtocol, authority, Pool::default)?;
         let address = free_address()?;
         let config = config(contender, address, aggregate, &upstream)?;
         Ok(Self {
@@ -63,7 +68,7 @@ fn config(
     contender: &Contender,
     address: SocketAddr,
     aggregate: bool,
-    upstream: &Upstream,
+    upstream: &Played,
 ) -> anyhow::Result<String> {
     let own = match contender.kind {
         Kind::Ours => format!(

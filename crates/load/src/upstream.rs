@@ -1,33 +1,22 @@
-//! The pool of a translator under test: opens every channel, takes every share, and has a new tip
-//! whenever the scenario says so. It judges nothing, so that it costs next to nothing beside the
-//! translator, and it has a thread of its own, so that no miner keeps it waiting.
+//! The pool above a translator or a job declarator client under test: opens every channel, takes
+//! every share and every custom job, and has a new tip whenever the scenario says so.
 
-use std::net::SocketAddr;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::convert::Infallible;
+use std::time::{Duration, Instant};
 
-use anyhow::Context;
 use daemon::clock;
-use daemon::drive::{Joined, drive};
-use daemon::wire::{Connection, TcpConnection, split};
 use protocol::coinbase::sha256d;
-use protocol::core::{Core, Now, Outbox};
+use protocol::core::{Core, Now};
 use protocol::frame::Frame;
-use protocol::keys::{AuthorityKey, AuthorityPublicKey};
-use protocol::message::common::Protocol;
 use protocol::message::mining::{
-    NewExtendedMiningJobOwned, OpenExtendedMiningChannelSuccessOwned, SetNewPrevHashOwned,
-    SetTargetOwned, SubmitSharesSuccess,
+    NewExtendedMiningJobOwned, OpenExtendedMiningChannelSuccessOwned, SetCustomMiningJobSuccess,
+    SetNewPrevHashOwned, SetTargetOwned, SubmitSharesSuccess,
 };
 use protocol::message::{self, AnyMessage, Mining, MiningOwned, Received};
-use protocol::noise::ServerIdentity;
-use protocol::setup::{Answer, Offer};
 use protocol::target::Target;
-use tokio::net::TcpListener;
-use tokio::sync::{mpsc, oneshot};
-use tokio_util::sync::CancellationToken;
 
-/// Payload bytes a frame of the translator may announce.
-const MAX_PAYLOAD: usize = 1 << 20;
+use crate::played::{Out, Tip};
+
 /// Transactions of a full block make a path of this length.
 const MERKLE_DEPTH: u32 = 12;
 /// As hard as on the main network.
@@ -38,112 +27,13 @@ const PREFIX_LEN: usize = 6;
 const BATCH: u32 = 10;
 /// How long the last shares wait for more.
 const BATCH_TIME: Duration = Duration::from_millis(100);
-/// Tips on their way; the scenario waits for each.
-const MAX_TIPS: usize = 1;
-
-/// A new tip is wanted; tells the moment before it is sent.
-type Tip = oneshot::Sender<u64>;
-
-/// The pool, from the scenario's side. Its thread ends with it.
-#[derive(Debug)]
-pub(crate) struct Upstream {
-    pub(crate) address: SocketAddr,
-    pub(crate) authority: AuthorityPublicKey,
-    tips: mpsc::Sender<Tip>,
-}
-
-impl Upstream {
-    /// Listens for translators, one connection after the other.
-    pub(crate) fn start() -> anyhow::Result<Self> {
-        let authority = AuthorityKey::generate(&mut rand::thread_rng());
-        let public = authority.public();
-        let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
-        listener.set_nonblocking(true)?;
-        let address = listener.local_addr()?;
-        let (tips, wanted) = mpsc::channel(MAX_TIPS);
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
-        std::thread::Builder::new()
-            .name("upstream".into())
-            .spawn(move || {
-                if let Err(error) = runtime.block_on(serve(listener, &authority, wanted)) {
-                    eprintln!("the translator's pool: {error:#}");
-                }
-            })?;
-        Ok(Self {
-            address,
-            authority: public,
-            tips,
-        })
-    }
-
-    /// A future job and the tip that activates it, in one write, as a pool's new block makes them.
-    pub(crate) async fn new_tip(&self) -> anyhow::Result<u64> {
-        let (tip, sent) = oneshot::channel();
-        let told = self.tips.send(tip).await;
-        told.context("the translator's pool has ended")?;
-        sent.await.context("the translator has left its pool")
-    }
-}
-
-async fn serve(
-    listener: std::net::TcpListener,
-    authority: &AuthorityKey,
-    mut tips: mpsc::Receiver<Tip>,
-) -> anyhow::Result<()> {
-    let listener = TcpListener::from_std(listener)?;
-    let mut pool = Pool::default();
-    loop {
-        // Ends when nobody can want a tip any more.
-        let stream = tokio::select! {
-            accepted = listener.accept() => accepted?.0,
-            tip = tips.recv() => match tip {
-                // Dropped: it goes to nobody.
-                Some(_) => continue,
-                None => return Ok(()),
-            },
-        };
-        // A probe that only looks whether the port is there.
-        let Ok(connection) = admit(stream, authority).await else {
-            continue;
-        };
-        pool.channels.clear();
-        let mut host = Joined {
-            inputs: &mut tips,
-            on_event: |never: std::convert::Infallible| match never {},
-        };
-        drive(connection, &mut pool, &mut host, &CancellationToken::new()).await;
-    }
-}
-
-async fn admit(
-    stream: tokio::net::TcpStream,
-    authority: &AuthorityKey,
-) -> anyhow::Result<TcpConnection> {
-    let (reader, writer) = split(stream)?;
-    let day = Duration::from_secs(86_400);
-    let rng = &mut rand::thread_rng();
-    let identity = ServerIdentity::issue(authority, day, clock::unix(), rng);
-    let mut connection = Connection::accept(reader, writer, &identity, MAX_PAYLOAD).await?;
-    let offer = Offer {
-        protocol: Protocol::MiningProtocol,
-        supported_flags: u32::MAX,
-        success_flags: |_| 0,
-    };
-    let answer = offer.answer(connection.receive().await?);
-    let Answer::Accept(answer, _) = answer else {
-        anyhow::bail!("SetupConnection is not for a pool");
-    };
-    let mut frame = Vec::new();
-    message::encode(answer, &mut frame);
-    connection.send(&frame).await?;
-    Ok(connection)
-}
 
 /// What it knows.
 #[derive(Debug, Default)]
-struct Pool {
+pub(crate) struct Pool {
+    /// Whether the work is the client's to select.
+    is_theirs: bool,
+    custom_jobs: u32,
     channels: Vec<Channel>,
     tip: u32,
     /// When shares that wait for others are acknowledged.
@@ -158,9 +48,15 @@ struct Channel {
     newest: u32,
 }
 
-type Out = Outbox<std::convert::Infallible>;
-
 impl Pool {
+    /// Whose clients select their work.
+    pub(crate) fn of_custom_jobs() -> Self {
+        Self {
+            is_theirs: true,
+            ..Self::default()
+        }
+    }
+
     fn mining(&mut self, now: Now, message: Mining<'_>, out: &mut Out) {
         match message {
             Mining::OpenExtendedMiningChannel(request) => {
@@ -182,7 +78,19 @@ impl Pool {
                     unanswered: 0,
                     newest: 0,
                 });
-                work(id, self.tip.max(1), out);
+                if !self.is_theirs {
+                    work(id, self.tip.max(1), out);
+                }
+            }
+            Mining::SetCustomMiningJob(job) => {
+                self.custom_jobs += 1;
+                out.send(MiningOwned::SetCustomMiningJobSuccess(
+                    SetCustomMiningJobSuccess {
+                        channel_id: job.channel_id,
+                        request_id: job.request_id,
+                        job_id: self.custom_jobs,
+                    },
+                ));
             }
             Mining::UpdateChannel(update) => {
                 out.send(MiningOwned::SetTarget(SetTargetOwned {
@@ -220,7 +128,7 @@ impl Channel {
 
 impl Core for Pool {
     type Input = Tip;
-    type Event = std::convert::Infallible;
+    type Event = Infallible;
 
     fn received(&mut self, now: Now, frame: Frame<'_>, out: &mut Out) {
         if let Ok(Received::Message(AnyMessage::Mining(message))) = message::decode(frame) {
@@ -233,9 +141,7 @@ impl Core for Pool {
         for channel in &self.channels {
             work(channel.id, self.tip, out);
         }
-        let at = SystemTime::now().duration_since(UNIX_EPOCH);
-        // Nobody waits for it after a time-out.
-        let _ = tip.send(at.map_or(0, |at| at.as_nanos() as u64));
+        tip.now();
     }
 
     fn deadline(&self) -> Option<Instant> {
