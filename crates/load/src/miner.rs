@@ -44,8 +44,8 @@ pub(crate) enum MinerEvent {
     Tip,
     /// These shares were acknowledged, so long after they were sent.
     Accepted(Vec<Duration>),
-    /// A share was rejected.
-    Rejected,
+    /// A share was rejected, for this reason.
+    Rejected(String),
 }
 
 type Out = Outbox<MinerEvent>;
@@ -165,9 +165,10 @@ impl Miner {
                 self.unanswered = self.unanswered.saturating_sub(count);
                 self.accepted(now.instant, success.last_sequence_number, out);
             }
-            Mining::SubmitSharesError(_) => {
+            Mining::SubmitSharesError(error) => {
                 self.unanswered = self.unanswered.saturating_sub(1);
-                out.event(MinerEvent::Rejected);
+                let reason = error.error_code.as_utf8_or_hex();
+                out.event(MinerEvent::Rejected(reason));
             }
             _ => {}
         }

@@ -123,7 +123,9 @@ impl<S: Subject> Bench<S> {
             .map(|age| f64::from(age) / 1e3)
             .collect();
         figures.add_quantiles("acknowledged after, ms", &mut ages);
-        figures.add("rejected", tally.rejected() as f64);
+        for (reason, count) in tally.rejected() {
+            figures.add(format!("rejected: {reason}"), count as f64);
+        }
         figures.add("connections lost", tally.lost() as f64);
         Ok(figures)
     }

@@ -119,6 +119,7 @@ impl Miner {
                 }
             }
             share => {
+                let mut error = json.take("error");
                 let count =
                     (share.saturating_sub(self.first_sent) as usize + 1).min(self.sent.len());
                 let sent = self.sent.drain(..count).next_back();
@@ -128,7 +129,11 @@ impl Miner {
                         let age = arrived.saturating_duration_since(sent);
                         out.events.push(MinerEvent::Accepted(vec![age]));
                     }
-                    _ => out.events.push(MinerEvent::Rejected),
+                    _ => {
+                        let reason = error.take_at(1).into_text().unwrap_or_default();
+                        let reason = reason.into_owned();
+                        out.events.push(MinerEvent::Rejected(reason));
+                    }
                 }
             }
         }

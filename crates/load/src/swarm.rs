@@ -169,7 +169,7 @@ impl Watcher {
                 None => self.tally.tip(stamp.nanoseconds()),
             },
             MinerEvent::Accepted(ages) => self.tally.accept(ages.into_iter()),
-            MinerEvent::Rejected => self.tally.reject(),
+            MinerEvent::Rejected(reason) => self.tally.reject(reason),
         }
     }
 

@@ -1,5 +1,6 @@
 //! What all miners of a swarm have seen.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -8,7 +9,8 @@ use std::time::Duration;
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     accepted: AtomicU64,
-    rejected: AtomicU64,
+    /// By reason.
+    rejected: Mutex<BTreeMap<String, u64>>,
     lost: AtomicU64,
     /// Whether times are noted down now.
     is_timing: AtomicBool,
@@ -26,8 +28,8 @@ impl Tally {
         }
     }
 
-    pub(crate) fn reject(&self) {
-        self.rejected.fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn reject(&self, reason: String) {
+        *lock(&self.rejected).entry(reason).or_default() += 1;
     }
 
     /// A connection ended that should not have.
@@ -45,9 +47,9 @@ impl Tally {
         self.accepted.load(Ordering::Relaxed)
     }
 
-    /// Shares rejected so far.
-    pub(crate) fn rejected(&self) -> u64 {
-        self.rejected.load(Ordering::Relaxed)
+    /// Shares rejected so far, by reason.
+    pub(crate) fn rejected(&self) -> BTreeMap<String, u64> {
+        lock(&self.rejected).clone()
     }
 
     /// Connections lost so far.
@@ -77,6 +79,6 @@ impl Tally {
 }
 
 /// A list is whole at any time, so a panic elsewhere does not spoil it.
-fn lock<T>(list: &Mutex<Vec<T>>) -> MutexGuard<'_, Vec<T>> {
+fn lock<T>(list: &Mutex<T>) -> MutexGuard<'_, T> {
     list.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
 use daemon::clock;
-use protocol::coinbase::sha256d;
+use protocol::coinbase::{Coinbase, CoinbaseFields, sha256d};
 use protocol::core::{Core, Now};
 use protocol::frame::Frame;
 use protocol::message::mining::{
@@ -43,6 +43,8 @@ pub(crate) struct Pool {
 #[derive(Debug)]
 struct Channel {
     id: u32,
+    /// Bytes of its whole extranonce.
+    extranonce_len: usize,
     /// Not acknowledged, and the newest of them.
     unanswered: u32,
     newest: u32,
@@ -73,14 +75,16 @@ impl Pool {
                     group_channel_id: 1,
                 };
                 out.send(MiningOwned::OpenExtendedMiningChannelSuccess(success));
-                self.channels.push(Channel {
+                let channel = Channel {
                     id,
+                    extranonce_len: PREFIX_LEN + usize::from(request.min_extranonce_size),
                     unanswered: 0,
                     newest: 0,
-                });
+                };
                 if !self.is_theirs {
-                    work(id, self.tip.max(1), out);
+                    channel.work(self.tip.max(1), out);
                 }
+                self.channels.push(channel);
             }
             Mining::SetCustomMiningJob(job) => {
                 self.custom_jobs += 1;
@@ -124,6 +128,54 @@ impl Channel {
             }));
         }
     }
+
+    /// A future job with the sizes of today's blocks, and its tip.
+    fn work(&self, tip: u32, out: &mut Out) {
+        let sibling = |depth: u32| sha256d(&[tip, depth].map(u32::to_le_bytes).concat()).into();
+        let path: Vec<_> = (0..MERKLE_DEPTH).map(sibling).collect();
+        let coinbase = coinbase(self.extranonce_len);
+        out.send(MiningOwned::NewExtendedMiningJob(
+            NewExtendedMiningJobOwned {
+                channel_id: self.id,
+                job_id: tip,
+                min_ntime: message::option(None),
+                version: 0x2000_0000,
+                version_rolling_allowed: true,
+                merkle_path: path.try_into().expect("12 hashes fit"),
+                coinbase_tx_prefix: coinbase.prefix.try_into().expect("fits"),
+                coinbase_tx_suffix: coinbase.suffix.try_into().expect("fits"),
+            },
+        ));
+        out.send(MiningOwned::SetNewPrevHash(SetNewPrevHashOwned {
+            channel_id: self.id,
+            job_id: tip,
+            prev_hash: sha256d(&tip.to_le_bytes()).into(),
+            min_ntime: clock::unix() as u32,
+            nbits: N_BITS,
+        }));
+    }
+}
+
+/// A transaction indeed: the reference refuses the shares of jobs whose coinbase it cannot read.
+fn coinbase(extranonce_len: usize) -> Coinbase {
+    // Two of them: what is paid, and what commits to the witnesses.
+    let mut outputs = vec![2];
+    outputs.extend(312_500_000u64.to_le_bytes());
+    outputs.extend([22, 0, 20]);
+    outputs.extend([7; 20]);
+    outputs.extend([0; 8]);
+    outputs.extend([38, 0x6a, 0x24, 0xaa, 0x21, 0xa9, 0xed]);
+    outputs.extend([9; 32]);
+    Coinbase::new(&CoinbaseFields {
+        version: 2,
+        // BIP-0034: height 900,000; then a name, as pools have one.
+        script_sig: b"\x03\xa0\xbb\x0d\x10a pool of a load",
+        extranonce_len,
+        sequence: 0xffff_fffe,
+        outputs: &outputs,
+        locktime: 0,
+        has_witness_commitment: true,
+    })
 }
 
 impl Core for Pool {
@@ -139,7 +191,7 @@ impl Core for Pool {
     fn input(&mut self, _now: Now, tip: Tip, out: &mut Out) {
         self.tip += 1;
         for channel in &self.channels {
-            work(channel.id, self.tip, out);
+            channel.work(self.tip, out);
         }
         tip.now();
     }
@@ -154,34 +206,4 @@ impl Core for Pool {
             channel.acknowledge(1, out);
         }
     }
-}
-
-/// A future job with the sizes of today's blocks, and its tip.
-fn work(channel_id: u32, tip: u32, out: &mut Out) {
-    let sibling = |depth: u32| sha256d(&[tip, depth].map(u32::to_le_bytes).concat()).into();
-    let path: Vec<_> = (0..MERKLE_DEPTH).map(sibling).collect();
-    // Version, input, height, signature; sequence, two outputs, lock time.
-    let (prefix, suffix) = (
-        vec![1; 4 + 1 + 36 + 1 + 4 + 23],
-        vec![2; 4 + 1 + 31 + 47 + 4],
-    );
-    out.send(MiningOwned::NewExtendedMiningJob(
-        NewExtendedMiningJobOwned {
-            channel_id,
-            job_id: tip,
-            min_ntime: message::option(None),
-            version: 0x2000_0000,
-            version_rolling_allowed: true,
-            merkle_path: path.try_into().expect("12 hashes fit"),
-            coinbase_tx_prefix: prefix.try_into().expect("fits"),
-            coinbase_tx_suffix: suffix.try_into().expect("fits"),
-        },
-    ));
-    out.send(MiningOwned::SetNewPrevHash(SetNewPrevHashOwned {
-        channel_id,
-        job_id: tip,
-        prev_hash: sha256d(&tip.to_le_bytes()).into(),
-        min_ntime: clock::unix() as u32,
-        nbits: N_BITS,
-    }));
 }

@@ -93,7 +93,7 @@ impl Table {
         for event in out.take_events() {
             match event {
                 MinerEvent::Accepted(ages) => self.accepted += ages.len(),
-                MinerEvent::Rejected => self.rejected += 1,
+                MinerEvent::Rejected(_) => self.rejected += 1,
                 MinerEvent::Opened | MinerEvent::Tip => {}
             }
         }

@@ -51,9 +51,9 @@ fn a_window_stays_full_and_no_two_shares_are_the_same() {
     let out = hear(
         &mut miner,
         now,
-        r#"{"id":4,"result":null,"error":[23,"",null]}"#,
+        r#"{"id":4,"result":null,"error":[23,"low",null]}"#,
     );
-    assert!(matches!(out.events[..], [MinerEvent::Rejected]));
+    assert!(matches!(&out.events[..], [MinerEvent::Rejected(reason)] if reason == "low"));
 }
 
 #[test]
