@@ -60,6 +60,12 @@ pub trait Host<C: Core> {
     /// Must be cancel-safe: nothing is lost when the future is dropped.
     fn next(&mut self) -> impl Future<Output = Option<C::Input>> + Send;
 
+    /// An input that waits behind the one that [`next`](Self::next) gave, if that is known without
+    /// waiting. A burst of them is one step, and goes out in one write.
+    fn another(&mut self) -> Option<C::Input> {
+        None
+    }
+
     /// Takes an event. Called in order, after the step that made it and before the next step.
     fn event(&mut self, event: C::Event);
 
@@ -231,7 +237,7 @@ where
                 }
             }
             input = host.next() => match input {
-                Some(input) => core.input(clock::now(), input, &mut out),
+                Some(input) => give(input, host, core, &mut out),
                 None => return Ended::Stopping,
             },
             () = timer.passed() => {
@@ -281,6 +287,24 @@ fn receive<C: Core>(
         core.received(now, frame, out);
     }
     Ok(())
+}
+
+/// Hands over an input and those behind it, but not so many that the peer waits long.
+fn give<C: Core, H: Host<C>>(
+    first: C::Input,
+    host: &mut H,
+    core: &mut C,
+    out: &mut Outbox<C::Event>,
+) {
+    let now = clock::now();
+    core.input(now, first, out);
+    for _ in 1..bounds::TURN {
+        if out.is_closing() {
+            break;
+        }
+        let Some(input) = host.another() else { break };
+        core.input(now, input, out);
+    }
 }
 
 /// One timer that is registered anew only when the deadline really changes.

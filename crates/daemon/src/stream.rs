@@ -56,6 +56,11 @@ pub trait StreamHost<C: StreamCore> {
 
     /// Takes an event.
     fn event(&mut self, event: C::Event);
+
+    /// Whether the client may say more; see [`Host::accepts`](crate::drive::Host::accepts).
+    fn accepts(&self) -> bool {
+        true
+    }
 }
 
 /// A listening port.
@@ -268,7 +273,8 @@ async fn turn<C: StreamCore, H: StreamHost<C>>(
     loop {
         let unread = connection.pending().len();
         let closed_until = connection.bounds.rate.closed_until(Instant::now());
-        let accepts = closed_until.is_none() && unread <= connection.bounds.answers_first;
+        let accepts =
+            closed_until.is_none() && unread <= connection.bounds.answers_first && host.accepts();
         let stalled = unread_since.map(|since| since + connection.bounds.stall);
         let late = connection.admission.as_ref().map(|admission| admission.due);
         let dues = [core.deadline(), stalled, closed_until, late];

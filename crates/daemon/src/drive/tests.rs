@@ -187,6 +187,52 @@ async fn a_host_that_accepts_no_more_stops_the_peer_and_nothing_else() {
     assert_eq!(received(&mut run.client).await, (2, 9));
 }
 
+/// All of its inputs are there from the start.
+struct Burst {
+    inputs: std::vec::IntoIter<u8>,
+    steps: usize,
+}
+
+impl Host<Echo> for Burst {
+    async fn next(&mut self) -> Option<u8> {
+        match self.inputs.next() {
+            Some(input) => Some(input),
+            None => std::future::pending().await,
+        }
+    }
+
+    fn another(&mut self) -> Option<u8> {
+        self.inputs.next()
+    }
+
+    fn event(&mut self, _event: String) {}
+
+    fn stepped(&mut self) {
+        self.steps += 1;
+    }
+}
+
+#[tokio::test]
+async fn inputs_that_wait_behind_one_another_are_one_step() {
+    let (mut client, server) = pair(1 << 16).await;
+    let stop = CancellationToken::new();
+    let token = stop.clone();
+    let server = tokio::spawn(async move {
+        let inputs: Vec<u8> = (0..200).collect();
+        let mut host = Burst {
+            inputs: inputs.into_iter(),
+            steps: 0,
+        };
+        drive(server, &mut Echo::default(), &mut host, &token).await;
+        host.steps
+    });
+    for input in 0..200 {
+        assert_eq!(received(&mut client).await, (input, 5));
+    }
+    stop.cancel();
+    assert_eq!(server.await.unwrap(), 200usize.div_ceil(bounds::TURN));
+}
+
 #[tokio::test]
 async fn what_a_core_says_before_it_closes_arrives() {
     // CONN-09, T-47

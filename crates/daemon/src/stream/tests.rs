@@ -222,3 +222,60 @@ async fn a_stop_ends_every_connection() {
     drop(client);
     assert!(matches!(running.ended().await, Ended::Stopping));
 }
+
+/// Accepts nothing more once it has heard `hush`, until it is told to `open`.
+struct Gate {
+    inputs: mpsc::Receiver<&'static str>,
+    is_shut: bool,
+}
+
+impl StreamHost<Parrot> for Gate {
+    async fn next(&mut self) -> Option<&'static str> {
+        let input = self.inputs.recv().await?;
+        self.is_shut &= input != "open\n";
+        Some(input)
+    }
+
+    fn event(&mut self, event: String) {
+        self.is_shut |= event == "hush";
+    }
+
+    fn accepts(&self) -> bool {
+        !self.is_shut
+    }
+}
+
+#[tokio::test]
+async fn a_host_that_accepts_no_more_stops_the_client_and_nothing_else() {
+    let local = "127.0.0.1:0".parse().unwrap();
+    let server = Server::bind(local, Limits::default()).await.unwrap();
+    let address = server.local_addr().unwrap();
+    let shutdown = Shutdown::default();
+    let (inputs, receiver) = mpsc::channel(1);
+    let receiver = std::sync::Mutex::new(Some(receiver));
+    let stop = shutdown.stop().clone();
+    let serve = move |connection, guest: Guest| {
+        let inputs = receiver.lock().unwrap().take().unwrap();
+        let stop = stop.clone();
+        async move {
+            let _guest = guest;
+            let is_shut = false;
+            let mut host = Gate { inputs, is_shut };
+            drive(connection, &mut Parrot::default(), &mut host, &stop).await;
+        }
+    };
+    shutdown.spawn(server.run(shutdown.clone(), serve));
+    let mut client = BufReader::new(TcpStream::connect(address).await.unwrap());
+    say(&mut client, "hush\n").await;
+    assert_eq!(hear(&mut client).await, "hush\n");
+    say(&mut client, "later\n").await;
+    // What the host says passes the waiting line by.
+    for _ in 0..20 {
+        inputs.send("now\n").await.unwrap();
+        assert_eq!(hear(&mut client).await, "now\n");
+    }
+    inputs.send("open\n").await.unwrap();
+    assert_eq!(hear(&mut client).await, "open\n");
+    assert_eq!(hear(&mut client).await, "later\n");
+    shutdown.stop().cancel();
+}
