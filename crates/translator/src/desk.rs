@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::error;
 
 use crate::config::{Config, Server};
+use crate::links;
 use crate::metrics::Metrics;
 use crate::proxy::{Action, Input, Proxy};
 use crate::show::Shown;
@@ -78,6 +79,13 @@ pub(crate) struct Ends {
     pub(crate) metrics: Metrics,
 }
 
+/// Waits until a line takes more shares.
+async fn room(full: Option<&mpsc::Sender<ClientInput>>) {
+    if let Some(line) = full {
+        links::room(line).await;
+    }
+}
+
 /// The task's state.
 pub(crate) struct Desk {
     proxy: Proxy,
@@ -128,13 +136,22 @@ impl Desk {
     ) {
         loop {
             let due = self.deadline();
+            // Miners wait while an upstream is slower than they are.
+            let full = self.full_line();
             tokio::select! {
                 () = stop.cancelled() => return,
                 Some(message) = messages.recv() => self.hear(message),
-                Some(message) = miners.recv() => self.hear_miner(message),
+                Some(message) = miners.recv(), if full.is_none() => self.hear_miner(message),
+                () = room(full), if full.is_some() => {}
                 () = clock::until(due) => self.wake(),
             }
         }
+    }
+
+    /// One that takes no more shares.
+    fn full_line(&self) -> Option<&mpsc::Sender<ClientInput>> {
+        let mut lines = self.lines.iter().flatten();
+        lines.find(|line| !links::has_room(line))
     }
 
     fn deadline(&self) -> Option<Instant> {

@@ -1,5 +1,6 @@
 //! One task per miner: it owns the connection and judges its shares.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,15 +11,16 @@ use daemon::accept::{Limit, Reached};
 use daemon::clock;
 use daemon::stream::{Connection, Guest, StreamHost, drive};
 use protocol::target::Target;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error, info};
+use tracing::{debug, info};
 
 use crate::desk::{FromMiner, Seat, Told};
 use crate::metrics::{Metrics, Reason};
 use crate::miner::{Accepted, Miner, MinerEvent, MinerInput};
 use crate::policy::Policy;
-use crate::proxy::{Fate, Input};
+use crate::proxy::Input;
 use crate::stats::{self, Client, Stats};
 
 /// What every miner's connection shares.
@@ -48,6 +50,7 @@ impl Downstreams {
             client: self.stats.connect(slot, peer),
             seat: None,
             feed: None,
+            unsaid: VecDeque::new(),
         };
         let ended = drive(connection, &mut miner, &mut host, &self.stop).await;
         self.stats.disconnect(slot);
@@ -68,10 +71,21 @@ struct Session<'a> {
     seat: Option<oneshot::Receiver<Seat>>,
     /// Once it has.
     feed: Option<watch::Receiver<Told>>,
+    /// What the desk has no room for: at most what one read brings.
+    unsaid: VecDeque<FromMiner>,
 }
 
 impl StreamHost<Miner> for Session<'_> {
     async fn next(&mut self) -> Option<MinerInput> {
+        if !self.unsaid.is_empty() {
+            while !self.unsaid.is_empty() {
+                let room = self.role.desk.reserve().await.ok()?;
+                if let Some(first) = self.unsaid.pop_front() {
+                    room.send(first);
+                }
+            }
+            return Some(MinerInput::GoOn);
+        }
         if let Some(waiting) = &mut self.seat {
             let Seat {
                 extranonce1,
@@ -103,8 +117,7 @@ impl StreamHost<Miner> for Session<'_> {
             MinerEvent::Subscribe(resumed) => {
                 let (seat, waiting) = oneshot::channel();
                 self.seat = Some(waiting);
-                // When the desk takes no more the miner gets no seat, and is closed.
-                let _ = self.role.desk.try_send(FromMiner::Join {
+                self.say(FromMiner::Join {
                     slot,
                     resumed,
                     seat,
@@ -146,10 +159,14 @@ impl StreamHost<Miner> for Session<'_> {
             MinerEvent::LineTooLong => self.role.reached.count(Limit::FrameSize),
         }
     }
+
+    fn accepts(&self) -> bool {
+        self.unsaid.is_empty()
+    }
 }
 
 impl Session<'_> {
-    fn accepted(&self, accepted: Box<Accepted>) {
+    fn accepted(&mut self, accepted: Box<Accepted>) {
         let client = &self.client;
         let hash = BlockHash::from_byte_array(accepted.share.hash);
         debug!(peer = %self.peer, job = accepted.work.id, %hash, "share accepted");
@@ -173,21 +190,21 @@ impl Session<'_> {
         }
     }
 
-    /// A share that nobody takes is counted, and a block told loudly.
-    fn tell(&self, input: Input) {
-        if let Err(full) = self.role.desk.try_send(FromMiner::Input(input)) {
-            let input = match full {
-                mpsc::error::TrySendError::Full(FromMiner::Input(input))
-                | mpsc::error::TrySendError::Closed(FromMiner::Input(input)) => input,
-                _ => return,
-            };
-            if let Input::Share { slot, accepted } = input {
-                if accepted.is_block {
-                    let hash = BlockHash::from_byte_array(accepted.share.hash);
-                    error!(%hash, "block lost: the desk takes no more messages");
-                }
-                self.role.stats.fate(slot, &Fate::Lost("desk-full"));
-            }
+    fn tell(&mut self, input: Input) {
+        self.say(FromMiner::Input(input));
+    }
+
+    /// When the desk takes no more, the miner waits, and nothing is lost.
+    fn say(&mut self, message: FromMiner) {
+        if !self.unsaid.is_empty() {
+            return self.unsaid.push_back(message);
+        }
+        // A desk that is gone is gone with the role.
+        if let Err(TrySendError::Full(message)) = self.role.desk.try_send(message) {
+            self.unsaid.push_back(message);
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -48,12 +48,11 @@ use stats::Stats;
 const NAME: &str = "translator";
 
 /// What connections to upstreams said and the desk has not looked at, one message for each step.
-/// When it is full, the connection that says more is closed and made anew: a lost answer would be
-/// worse.
+/// When it is full, what is said meanwhile waits in the connection.
 const MAX_PENDING_MESSAGES: usize = 4096;
 
 /// What miners said and the desk has not looked at: some seconds of ten thousand of them. When it
-/// is full, further shares are lost, and counted.
+/// is full, nothing more is read from a miner that has something to say.
 const MAX_PENDING_SHARES: usize = 1 << 16;
 
 /// The role.

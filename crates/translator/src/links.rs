@@ -1,7 +1,8 @@
 //! The connections to the upstreams: a task for each, which dials for ever.
 //!
 //! Each session has a queue of its own for what it is told, and hands the sending end to the desk:
-//! what was meant for an earlier session cannot reach a later one.
+//! what was meant for an earlier session cannot reach a later one. What happened waits in the session
+//! until the desk has room for it, in one message.
 
 use daemon::clock;
 use daemon::drive::{Host, drive};
@@ -9,16 +10,34 @@ use daemon::shutdown::Shutdown;
 use protocol::client::{ClientEvent, ClientInput, MiningClient};
 use protocol::extension::Extensions;
 use tokio::sync::mpsc;
-use tokio::sync::mpsc::error::TrySendError;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error};
 
 use crate::config::Server;
 use crate::desk::Message;
 
-/// What a session was told and has not said yet: a second of shares at ten thousand miners, and a
-/// channel for each of them. When it is full, the session is ended and made anew.
+/// What a session was told and has not said yet: a channel for each of ten thousand miners, and as
+/// many shares. Shares wait in front of it ([`has_room`]); when it is full all the same, the session
+/// is ended and made anew.
 const MAX_PENDING: usize = 1 << 15;
+
+/// What happened on a session that the desk has no room for. When there is more, the session is ended
+/// and made anew: a lost answer would be worse.
+const MAX_EVENTS: usize = 1 << 16;
+
+/// What of that is left to other things than shares.
+const RESERVED: usize = MAX_PENDING / 2;
+
+/// Whether a session can be told of more shares, or is over.
+pub(crate) fn has_room(line: &mpsc::Sender<ClientInput>) -> bool {
+    line.capacity() > RESERVED || line.is_closed()
+}
+
+/// Waits until it can.
+pub(crate) async fn room(line: &mpsc::Sender<ClientInput>) {
+    // An error says that it is over.
+    let _ = line.reserve_many(RESERVED + 1).await;
+}
 
 /// Starts the tasks.
 pub(crate) fn spawn(
@@ -74,10 +93,12 @@ impl Link {
                 events: Vec::new(),
                 redirect: None,
             };
-            host.put(Message::Up(self.number, inputs));
-            let ended = drive(connection, &mut client, &mut host, &session).await;
-            let lost = Message::Lost(self.number, ended.to_string());
             // The desk may be gone only when the role stops.
+            let _ = self.desk.send(Message::Up(self.number, inputs)).await;
+            let ended = drive(connection, &mut client, &mut host, &session).await;
+            let last = Message::Events(self.number, host.events);
+            let _ = self.desk.send(last).await;
+            let lost = Message::Lost(self.number, ended.to_string());
             let _ = self.desk.send(lost).await;
             sessions.ended(&ended);
             if let Some((host, port)) = host.redirect {
@@ -95,32 +116,35 @@ struct Session {
     inputs: mpsc::Receiver<ClientInput>,
     stop: CancellationToken,
     is_leaving: bool,
-    /// Of this step.
+    /// That the desk has not been told of.
     events: Vec<ClientEvent>,
     redirect: Option<(String, u16)>,
 }
 
-impl Session {
-    /// Ends the session if the desk takes no more: it must not miss an answer. A desk that has
-    /// stopped hears no more, and the channels are still to be closed.
-    fn put(&self, message: Message) {
-        if let Err(full @ TrySendError::Full(_)) = self.desk.try_send(message) {
-            error!(reason = %full, "the desk takes no more messages, the connection is made anew");
-            self.session.cancel();
-        }
-    }
-}
-
 impl Host<MiningClient> for Session {
     async fn next(&mut self) -> Option<ClientInput> {
-        tokio::select! {
-            biased;
-            () = self.stop.cancelled(), if !self.is_leaving => {
-                self.is_leaving = true;
-                Some(ClientInput::Leave)
+        loop {
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled(), if !self.is_leaving => {
+                    self.is_leaving = true;
+                    return Some(ClientInput::Leave);
+                }
+                room = self.desk.reserve(), if !self.events.is_empty() => {
+                    let events = std::mem::take(&mut self.events);
+                    // A desk that has stopped hears no more, and the channels are still to be closed.
+                    if let Ok(room) = room {
+                        room.send(Message::Events(self.number, events));
+                    }
+                }
+                // What becomes of a share is an event: the desk hears of the last ones first.
+                input = self.inputs.recv(), if self.events.is_empty() => return input,
             }
-            input = self.inputs.recv() => input,
         }
+    }
+
+    fn another(&mut self) -> Option<ClientInput> {
+        self.inputs.try_recv().ok()
     }
 
     fn event(&mut self, event: ClientEvent) {
@@ -131,9 +155,22 @@ impl Host<MiningClient> for Session {
     }
 
     fn stepped(&mut self) {
-        if !self.events.is_empty() {
-            let events = std::mem::take(&mut self.events);
-            self.put(Message::Events(self.number, events));
+        if self.events.is_empty() {
+            return;
+        }
+        match self.desk.try_reserve() {
+            Ok(room) => {
+                let events = std::mem::take(&mut self.events);
+                room.send(Message::Events(self.number, events));
+            }
+            Err(_) if self.events.len() <= MAX_EVENTS => {}
+            Err(full) => {
+                error!(reason = %full, "the desk takes no more, the connection is made anew");
+                self.session.cancel();
+            }
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -404,6 +404,7 @@ impl StreamCore for Miner {
                 self.jobs.clear();
                 self.difficulty.rest();
             }
+            MinerInput::GoOn => {}
             MinerInput::Close(reason) => {
                 Notice::ShowMessage((&*reason).into()).write(&Id::Null, out.frames());
                 out.close(reason);

@@ -59,8 +59,9 @@ pub(crate) struct Proxy {
 }
 
 impl Proxy {
-    /// With upstreams of these `terms`, best first, none of them connected. Miners are numbered from
-    /// `first` on.
+    /// With upstreams of these `terms`, best first, none of them connected. Miners and jobs are
+    /// numbered from `first` on: what a miner found before this program was started again must not
+    /// be taken for a share of another job that has the same name.
     pub(crate) fn new(
         is_aggregated: bool,
         extranonce2_size: usize,
@@ -75,7 +76,7 @@ impl Proxy {
             terms,
             miners: Miners::new(first),
             rates: Rates::default(),
-            next_work: 1,
+            next_work: first,
         }
     }
 

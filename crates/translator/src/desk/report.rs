@@ -43,12 +43,18 @@ impl Desk {
                 let label = self.label(upstream);
                 metrics.acknowledged.get_or_create(&label).inc_by(count);
             }
-            Report::Rejected { upstream, code } => {
+            Report::Rejected {
+                upstream,
+                code,
+                is_mere_block,
+            } => {
                 let label = self.label(upstream);
-                warn!(
-                    upstream = label.upstream,
-                    code, "the upstream rejected a share"
-                );
+                let upstream = &label.upstream;
+                if is_mere_block {
+                    info!(upstream, code, "a block was no share for the upstream");
+                } else {
+                    warn!(upstream, code, "the upstream rejected a share");
+                }
                 metrics.refused.get_or_create(&label).inc();
             }
             Report::Ignored { upstream, what } => {

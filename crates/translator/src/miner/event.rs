@@ -16,6 +16,8 @@ pub enum MinerInput {
     Work(CurrentWork),
     /// It cannot be served, for this reason.
     Close(String),
+    /// What it said last was taken: it may go on.
+    GoOn,
 }
 
 /// What happens on a miner's connection.

@@ -116,6 +116,8 @@ pub(crate) enum Report {
         upstream: usize,
         /// Its reason.
         code: String,
+        /// Whether it was worth a block and not what the upstream asked for.
+        is_mere_block: bool,
     },
     /// It was sent a share.
     Relayed {

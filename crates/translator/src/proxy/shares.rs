@@ -1,6 +1,8 @@
 //! Shares on their way to the upstream, and its answers.
 
-use protocol::client::{ClientInput, FoundShare};
+use std::sync::Arc;
+
+use protocol::client::{Assignment, ClientInput, FoundShare};
 use protocol::core::Now;
 use protocol::target::Target;
 
@@ -86,13 +88,19 @@ impl Proxy {
         let Some(share) = channel.unanswered.rejected(sequence_number) else {
             return;
         };
-        // On regtest a block may well miss the channel's target.
-        let is_good = channel.assignment.as_ref().is_some_and(|current| {
-            current.job_id == share.job_id && Target::from_le_bytes(share.hash) <= current.target
-        });
+        let current = channel.assignment.as_ref();
+        let current = current.filter(|current| current.job_id == share.job_id);
+        let meets = |current: &Arc<Assignment>| Target::from_le_bytes(share.hash) <= current.target;
+        let is_good = current.is_some_and(meets);
+        // On regtest a block may well miss the channel's target: it is sent all the same.
+        let is_mere_block = current.is_some() && !is_good;
         out.push(Action::Fate(share.slot, Fate::Rejected(code.clone())));
         let reason = format!("it rejects valid shares: {code}");
-        out.push(Action::Report(Report::Rejected { upstream, code }));
+        out.push(Action::Report(Report::Rejected {
+            upstream,
+            code,
+            is_mere_block,
+        }));
         if is_good && self.ranking.rejected(upstream) {
             // It stays connected: it may be the only one there is.
             self.ranking.failed(upstream, now.instant, &reason);

@@ -17,19 +17,32 @@ struct Play {
 
 impl Play {
     fn new(is_aggregated: bool) -> Self {
+        Self::numbered_from(7, is_aggregated)
+    }
+
+    fn numbered_from(first: u32, is_aggregated: bool) -> Self {
         let terms = |account: &str| Terms {
             user_identity: account.to_owned(),
             payout: None,
         };
         Self {
-            proxy: Proxy::new(is_aggregated, 4, vec![terms("best"), terms("second")], 7),
+            proxy: Proxy::new(
+                is_aggregated,
+                4,
+                vec![terms("best"), terms("second")],
+                first,
+            ),
             now: now(),
         }
     }
 
     /// With both upstreams working: channel 5 at the first, 6 at the second.
     fn working() -> Self {
-        let mut play = Self::new(true);
+        Self::new(true).started()
+    }
+
+    fn started(self) -> Self {
+        let mut play = self;
         for (upstream, channel) in [(0, 5), (1, 6)] {
             play.step(Input::Up(upstream));
             play.opened(upstream, 0, channel);
@@ -251,6 +264,20 @@ fn jobs_of_the_best_upstream_reach_the_miners_and_others_wait() {
 }
 
 #[test]
+fn no_job_has_the_name_of_one_before_a_restart() {
+    // PROXY-30
+    let name = |first| {
+        let mut play = Play::numbered_from(first, true).started();
+        play.miner(0);
+        let work = the_work(&play.job(0, 5, 2, 1));
+        work.notify.job_id.clone()
+    };
+    assert_eq!(name(0x2000_0000), "20000001");
+    // The last number is followed by the first.
+    assert_eq!(name(u32::MAX), "0");
+}
+
+#[test]
 fn an_upstream_that_is_lost_is_replaced_at_once_and_gets_the_miners_back() {
     // PROXY-26
     let mut play = Play::working();
@@ -389,6 +416,49 @@ fn shares_are_sent_once_and_their_answers_reach_their_miners() {
     };
     let actions = play.hear(0, accepted);
     assert_eq!(fates(&actions), [(0, Fate::Accepted), (0, Fate::Accepted)]);
+}
+
+#[test]
+fn a_block_that_misses_the_upstream_s_target_may_be_rejected_for_ever() {
+    let mut play = Play::working();
+    play.miner(0);
+    let work = the_work(&play.job(0, 5, 2, 1));
+    for nonce in 0..20 {
+        let mut block = share(&work, nonce);
+        block.share.hash[31] = 0xff;
+        block.is_block = true;
+        let accepted = Box::new(block);
+        let actions = play.step(Input::Share { slot: 0, accepted });
+        let (_, ClientInput::Share(share)) = told(&actions).remove(0) else {
+            panic!("{actions:?}");
+        };
+        let sequence_number = u32::from(nonce);
+        play.hear(
+            0,
+            ClientEvent::Submitted {
+                share,
+                sequence_number,
+            },
+        );
+        let code = "difficulty-too-low".to_owned();
+        let actions = play.hear(
+            0,
+            ClientEvent::Rejected {
+                channel_id: 5,
+                sequence_number,
+                code: code.clone(),
+            },
+        );
+        let reported = Report::Rejected {
+            upstream: 0,
+            code,
+            is_mere_block: true,
+        };
+        let is_it =
+            |action: &Action| matches!(action, Action::Report(report) if *report == reported);
+        assert!(actions.iter().any(is_it), "{actions:?}");
+        assert!(given(&actions).is_empty(), "nobody is sent elsewhere");
+    }
 }
 
 #[test]

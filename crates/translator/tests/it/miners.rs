@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use nix::sys::signal::Signal;
 use regtest::Sv1Miner;
+use sv1::Call;
 use tokio::task::JoinSet;
 
 use crate::site::{CHANNEL, Site, easy};
@@ -77,4 +78,47 @@ async fn shares_at_the_wish_of_the_miner_and_a_clean_stop() {
     miner.closed().await;
     let (status, log) = site.program.end();
     assert!(status.success(), "{log}");
+}
+
+/// Shares of each miner, and how many it sends before it looks at the answers.
+const FLOOD: usize = 3000;
+const AT_ONCE: usize = 200;
+
+/// All at once, again and again; every one is taken.
+async fn flood(mut miner: Sv1Miner) -> Sv1Miner {
+    miner.some_job().await;
+    for _ in 0..FLOOD / AT_ONCE {
+        for _ in 0..AT_ONCE {
+            let share = miner.find_for(easy(), 0, None);
+            miner.send(&Call::Submit(share.submit)).await;
+        }
+        let mut answers = 0;
+        while answers < AT_ONCE {
+            if let Some((_, answer)) = miner.hear().await.expect("the server stays") {
+                answer.unwrap();
+                answers += 1;
+            }
+        }
+    }
+    miner
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_of_shares_reaches_the_upstream_whole() {
+    let mut site = Site::start(1, "max_messages_per_second = 0").await;
+    let mut pool = site.working(0).await;
+    let mut miners = JoinSet::new();
+    for name in ["farm.a", "farm.b"] {
+        miners.spawn(flood(site.miner(name).await));
+    }
+    for number in 0..2 * FLOOD as u32 {
+        let share = pool.share().await;
+        assert_eq!(share.sequence_number, number);
+        if (number + 1) % 100 == 0 {
+            pool.accept(&share).await;
+        }
+    }
+    assert_eq!(miners.join_all().await.len(), 2);
+    let metrics = site.program.get("/metrics");
+    assert!(!metrics.contains("shares_lost_total{"), "{metrics}");
 }
