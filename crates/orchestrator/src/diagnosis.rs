@@ -81,7 +81,7 @@ pub(crate) fn of_end(spec: &ServiceSpec, exit: Option<Exit>, lines: &[String]) -
         _ => Diagnosis::new(
             "its last words are",
             format!(
-                "if they do not tell enough: lab up --keep, then lab logs {}",
+                "if they do not tell enough: lab logs {}, which lab up leaves with --keep",
                 spec.name
             ),
         ),

@@ -91,9 +91,17 @@ impl Lab {
     pub async fn open(home: &Path, name: &str, programs: Programs) -> Result<Self> {
         let state = StateDir::new(home, name)?;
         let record = state.record()?.ok_or_else(|| {
+            let others = state.other_names();
             Fault::unavailable(
                 format!("there is no lab '{name}'"),
-                "bring one up with: lab up",
+                match others.is_empty() {
+                    true => format!("bring it up with: lab up --name {name}"),
+                    false => format!(
+                        "choose one that is there with --name ({}), or bring it up: \
+                         lab up --name {name}",
+                        others.join(", ")
+                    ),
+                },
             )
         })?;
         let backend = match record.backend {

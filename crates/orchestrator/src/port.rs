@@ -4,7 +4,9 @@ use std::fmt;
 use std::fs;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, TcpListener};
+use std::path::Path;
 
+use crate::backend::process::STATE_MARKER;
 use crate::fault::Fault;
 
 /// State of a listening socket in `/proc/net/tcp` (`proc(5)`).
@@ -19,6 +21,8 @@ pub enum Holder {
         pid: u32,
         /// Its command line.
         command: String,
+        /// The lab it belongs to.
+        lab: Option<String>,
     },
     /// A process of somebody else.
     User(u32),
@@ -27,7 +31,12 @@ pub enum Holder {
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Process { pid, command } => write!(f, "process {pid} ({command})"),
+            Self::Process { pid, command, lab } => {
+                if let Some(lab) = lab {
+                    write!(f, "lab '{lab}', ")?;
+                }
+                write!(f, "process {pid} ({command})")
+            }
             Self::User(uid) => write!(f, "a process of user id {uid}"),
         }
     }
@@ -99,6 +108,7 @@ fn owner(inode: u64) -> Option<Holder> {
         holds.then(|| Holder::Process {
             pid,
             command: command(pid),
+            lab: lab(pid),
         })
     })
 }
@@ -116,6 +126,18 @@ fn command(pid: u32) -> String {
     short
 }
 
+/// The lab that started a process, by the marker in its environment.
+fn lab(pid: u32) -> Option<String> {
+    let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
+    let environment = String::from_utf8_lossy(&environment);
+    let mut marker = environment
+        .split('\0')
+        .filter_map(|one| one.split_once('='));
+    let (_, directory) = marker.find(|(name, _)| *name == STATE_MARKER)?;
+    let name = Path::new(directory).file_name()?;
+    Some(name.to_str()?.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,7 +147,7 @@ mod tests {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         assert!(!is_free(Ipv4Addr::LOCALHOST, port).unwrap());
-        let Some(Holder::Process { pid, command }) = holder(Ipv4Addr::LOCALHOST, port) else {
+        let Some(Holder::Process { pid, command, .. }) = holder(Ipv4Addr::LOCALHOST, port) else {
             panic!("no holder found");
         };
         assert_eq!(pid, std::process::id());

@@ -113,7 +113,7 @@ impl<B: Backend, R: AsyncFn(&ServiceSpec) -> Readiness> Startup<'_, B, R> {
             if now >= look {
                 let status = self.backend.status(service).await?;
                 if status.state != State::Running || status.restarts > restarts_before {
-                    return Err(self.ended(spec, &status).await.into());
+                    return Err(self.ended(spec, &status, running.elapsed()).await.into());
                 }
                 (self.progress)(Event::Waiting {
                     service: service.clone(),
@@ -144,8 +144,8 @@ impl<B: Backend, R: AsyncFn(&ServiceSpec) -> Readiness> Startup<'_, B, R> {
         })
     }
 
-    async fn ended(&self, spec: &ServiceSpec, status: &ServiceStatus) -> Fault {
-        let lines = last_lines(self.backend, spec).await;
+    async fn ended(&self, spec: &ServiceSpec, status: &ServiceStatus, since: Duration) -> Fault {
+        let lines = of_this_run(last_lines(self.backend, spec).await, since);
         let diagnosis = diagnosis::of_end(spec, status.exit, &lines);
         let how = status
             .exit
@@ -216,6 +216,18 @@ pub(crate) async fn last_lines(backend: &impl Backend, spec: &ServiceSpec) -> Ve
         }
         Err(error) => vec![format!("(its log cannot be read: {error:#})")],
     }
+}
+
+/// Lines since a service was started. One without a time belongs to the last before it that has
+/// one, or to a program that does not tell the time.
+fn of_this_run(mut lines: Vec<String>, since: Duration) -> Vec<String> {
+    let is_older = |line: &String| {
+        let time = Entry::parse(line).time;
+        time.and_then(|time| time::since(&time))
+            .is_some_and(|age| age > since)
+    };
+    let older = lines.iter().rposition(is_older).map_or(0, |last| last + 1);
+    lines.split_off(older)
 }
 
 fn quote(lines: &[String]) -> String {

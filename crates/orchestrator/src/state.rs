@@ -185,13 +185,25 @@ impl StateDir {
 
     /// The records of the other labs of the same home, as far as they can be read.
     pub fn others(&self) -> Vec<Record> {
+        self.other_records().map(|(_, record)| record).collect()
+    }
+
+    /// The names of the other labs of this home, in order.
+    pub fn other_names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.other_records().map(|(name, _)| name).collect();
+        names.sort();
+        names
+    }
+
+    fn other_records(&self) -> impl Iterator<Item = (String, Record)> {
         let home = self.path.parent().and_then(|home| fs::read_dir(home).ok());
         let others = home.into_iter().flatten().flatten();
-        others
-            .filter(|entry| entry.path() != self.path)
-            .filter_map(|entry| fs::read_to_string(entry.path().join(RECORD)).ok())
-            .filter_map(|text| serde_json::from_str(&text).ok())
-            .collect()
+        others.filter_map(|entry| {
+            let text = fs::read_to_string(entry.path().join(RECORD)).ok()?;
+            let record = serde_json::from_str(&text).ok()?;
+            let name = entry.file_name().into_string().ok()?;
+            (entry.path() != self.path).then_some((name, record))
+        })
     }
 
     /// Writes the record. Do this last: its presence says that the rest is complete.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use orchestrator::subnet::Subnet;
 
 #[derive(Debug, Args)]
@@ -29,6 +29,7 @@ pub(crate) struct BuildArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("program").required(true).args(["image", "bin", "ours"]))]
 #[command(after_help = "\
 Examples:
   lab swap pool --bin ~/.cargo/bin/pool_sv2 --config docs/swap/pool.toml
@@ -45,15 +46,15 @@ pub(crate) struct SwapArgs {
     pub(crate) service: String,
 
     /// Run this image, which the Docker daemon has.
-    #[arg(long, value_name = "IMAGE", conflicts_with_all = ["bin", "ours"])]
+    #[arg(long, value_name = "IMAGE")]
     pub(crate) image: Option<String>,
 
     /// Run this program of the machine, in containers too.
-    #[arg(long, value_name = "PATH", conflicts_with = "ours")]
+    #[arg(long, value_name = "PATH")]
     pub(crate) bin: Option<PathBuf>,
 
     /// Run ours again.
-    #[arg(long, required_unless_present_any = ["image", "bin"])]
+    #[arg(long)]
     pub(crate) ours: bool,
 
     /// Its configuration, with places to fill in.

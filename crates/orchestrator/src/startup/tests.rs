@@ -140,3 +140,19 @@ async fn what_a_service_waits_for_is_told_while_it_waits() {
     );
     assert!(matches!(heard.last(), Some(Event::Ready { .. })));
 }
+
+#[test]
+fn the_last_words_of_an_earlier_run_are_not_this_one_s() {
+    let lines = [
+        "2026-01-01T00:00:00.5Z  INFO ledger closed",
+        "a stranger's word",
+        "2100-01-01T00:00:00Z  INFO of this run",
+    ];
+    let lines: Vec<String> = lines.map(str::to_owned).to_vec();
+    let kept = of_this_run(lines.clone(), Duration::from_secs(1));
+    assert_eq!(kept, lines[1..]);
+    assert_eq!(
+        of_this_run(lines[1..2].to_vec(), Duration::ZERO),
+        lines[1..2]
+    );
+}

@@ -53,7 +53,7 @@ pub(super) fn solved(hop: &str, hash: BlockHash) -> Question {
             let good = ["accepted", "duplicate"]
                 .iter()
                 .any(|v| block["verdict"] == *v);
-            good.then(|| json!({ "user": found["user_identity"], "verdict": block["verdict"] }))
+            good.then(|| json!({ "user": found["user"], "verdict": block["verdict"] }))
         }),
     }
 }
@@ -285,7 +285,7 @@ mod tests {
     fn a_declared_block_may_reach_the_node_twice() {
         let declaration = |verdict: &str| {
             let block = json!({ "hash": hash().to_string(), "verdict": verdict });
-            json!({ "items": [{ "user_identity": "farm", "blocks": [block] }] })
+            json!({ "items": [{ "user": "farm", "blocks": [block] }] })
         };
         let question = solved("jds", hash());
         assert!(holds(&question, &declaration("accepted")));
