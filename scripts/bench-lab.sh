@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# How quick the full stack is to bring up, to ask and to take down, and what it costs at rest, on
-# each backend: medians of RUNS runs. Programs and images are built before.
+# How quick the full stack is to bring up, to ask, to change by a line and to take down, and what it
+# costs at rest, on each backend: medians of RUNS runs. Programs and images are built before.
 #
 #   scripts/bench-lab.sh [RUNS]
 set -euo pipefail
@@ -23,7 +23,7 @@ for backend in "${backends[@]}"; do
   "$lab" up full --name "$name" --backend "$backend" >/dev/null 2>&1
   "$lab" down --name "$name" >/dev/null 2>&1
   python3 - "$lab" "$name" "$backend" "$runs" <<'PYTHON'
-import json, os, statistics, subprocess, sys, time
+import json, os, pathlib, statistics, subprocess, sys, time
 
 lab, name, backend, runs = sys.argv[1:4] + [int(sys.argv[4])]
 ticks = os.sysconf("SC_CLK_TCK")
@@ -46,11 +46,23 @@ def memory(pid):
     with open(f"/proc/{pid}/smaps_rollup") as rollup:
         return next(int(line.split()[1]) for line in rollup if line.startswith("Pss:")) / 1024
 
+def build_changed(lines):
+    """Moves the pool's lines down, which is a change in its program, and puts them back."""
+    source = pathlib.Path("crates/pool/src/lib.rs")
+    text = source.read_text()
+    try:
+        source.write_text("\n" * lines + text)
+        took, built = run("build", "pool")
+    finally:
+        source.write_text(text)
+    assert built["restarted"] == ["pool"], built
+    return took
+
 rows = {}
 def note(what, value):
     rows.setdefault(what, []).append(value)
 
-for _ in range(runs):
+for number in range(runs):
     took, up = run("up", "full", "--backend", backend)
     note("up, all ready (s)", up["ready_seconds"])
     note("up, first block on each path (s)", up["first_block_seconds"])
@@ -65,10 +77,11 @@ for _ in range(runs):
          100 * (cpu(resting) - before) / (time.monotonic() - since))
     roles = [pid for service, pid in services.items() if service != "btc-node"]
     note("memory of our roles (MiB)", sum(memory(pid) for pid in roles))
+    note("one line of the pool: built, restarted alone (s)", build_changed(number + 1))
     note("down (s)", run("down")[0])
 
 for what, values in rows.items():
-    print(f"{backend:8} {what:42} median {statistics.median(values):8.3f}"
+    print(f"{backend:8} {what:48} median {statistics.median(values):8.3f}"
           f"  min {min(values):8.3f}  max {max(values):8.3f}  ({len(values)})")
 PYTHON
 done
