@@ -261,11 +261,13 @@ impl MiningClient {
         self.unanswered.insert(number, request);
     }
 
-    /// The channels a message is addressed to: one, or all of a group (SV2 5.2.3).
+    /// The channels a message is addressed to: one, or all of a group. They share one space of ids
+    /// (SV2 5.2.3), so none but the one is looked at: a proxy has thousands, each with its messages.
     fn addressed(&mut self, id: u32) -> impl Iterator<Item = &mut Channel> {
-        self.channels
-            .values_mut()
-            .filter(move |channel| channel.id == id || channel.group_id == id)
+        let is_one = self.channels.contains_key(&id);
+        let ids = if is_one { id..=id } else { 0..=u32::MAX };
+        let channels = self.channels.range_mut(ids).map(|(_, channel)| channel);
+        channels.filter(move |channel| is_one || channel.group_id == id)
     }
 
     fn mining(&mut self, now: Now, message: Mining<'_>, out: &mut Out) {
