@@ -53,7 +53,7 @@ impl Played {
     pub(crate) fn start<C>(
         protocol: Protocol,
         authority: AuthorityKey,
-        core: fn() -> C,
+        core: impl Fn() -> C + Send + 'static,
     ) -> anyhow::Result<Self>
     where
         C: Core<Input = Tip, Event = Infallible> + Send + 'static,
@@ -95,7 +95,7 @@ async fn serve<C>(
     protocol: Protocol,
     authority: &AuthorityKey,
     mut tips: mpsc::Receiver<Tip>,
-    core: fn() -> C,
+    core: impl Fn() -> C,
 ) -> anyhow::Result<()>
 where
     C: Core<Input = Tip, Event = Infallible> + Send,

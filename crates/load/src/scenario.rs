@@ -108,15 +108,20 @@ impl<S: Subject> Bench<S> {
         self.pass(WARM_UP, interval).await?;
         tally.time(true);
         let (start, cpu, accepted) = (Instant::now(), self.cpu()?, tally.accepted());
+        let passed_on = self.subject.passed_on();
         self.pass(length, interval).await?;
         let (wall, cpu) = (start.elapsed(), self.cpu()? - cpu);
         let accepted = (tally.accepted() - accepted) as f64;
+        let passed_on = self.subject.passed_on().zip(passed_on);
         tally.time(false);
         swarm.set_pace(Pace::Silent);
         let mut figures = Figures::default();
         figures.add("shares per CPU second", accepted / cpu.as_secs_f64());
         figures.add("CPU per share, us", cpu.as_secs_f64() * 1e6 / accepted);
         figures.add("shares per second", accepted / wall.as_secs_f64());
+        if let Some((after, before)) = passed_on {
+            figures.add("passed on, %", 100.0 * (after - before) as f64 / accepted);
+        }
         let mut ages: Vec<f64> = tally
             .take_acknowledged()
             .into_iter()

@@ -18,6 +18,11 @@ pub(crate) trait Subject {
     /// How miners of that kind play; where there is only one kind, that one.
     fn player(&self, channel: Channel) -> Self::Player;
 
+    /// Shares it has passed on so far, if it passes them on to somebody.
+    fn passed_on(&self) -> Option<u64> {
+        None
+    }
+
     /// Gives it a new tip. Returns the moment before, in nanoseconds since 1970.
     fn new_tip(&mut self) -> impl Future<Output = anyhow::Result<u64>>;
 }

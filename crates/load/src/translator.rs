@@ -1,6 +1,8 @@
 //! A translator under test, with its pool.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use protocol::keys::AuthorityKey;
 use protocol::message::common::Protocol;
@@ -24,6 +26,8 @@ const DIFFICULTY: &str = "[downstream_difficulty_config]\n\
 pub(crate) struct Translator {
     process: Process,
     upstream: Played,
+    /// It was sent so far.
+    shares: Arc<AtomicU64>,
     address: SocketAddr,
 }
 
@@ -31,12 +35,17 @@ impl Translator {
     /// Starts the contender and its pool.
     pub(crate) fn start(contender: &Contender, aggregate: bool) -> anyhow::Result<Self> {
         let authority = AuthorityKey::generate(&mut rand::thread_rng());
-        let upstream = Played::start(Protocol::MiningProtocol, authority, Pool::default)?;
+        let shares: Arc<AtomicU64> = Arc::default();
+        let counted = Arc::clone(&shares);
+        let upstream = Played::start(Protocol::MiningProtocol, authority, move || {
+            Pool::counting(Arc::clone(&counted))
+        })?;
         let address = free_address()?;
         let config = config(contender, address, aggregate, &upstream)?;
         Ok(Self {
             process: contender.start(&config)?,
             upstream,
+            shares,
             address,
         })
     }
@@ -57,6 +66,10 @@ impl Subject for Translator {
         Sv1Miner {
             address: self.address,
         }
+    }
+
+    fn passed_on(&self) -> Option<u64> {
+        Some(self.shares.load(Ordering::Relaxed))
     }
 
     async fn new_tip(&mut self) -> anyhow::Result<u64> {

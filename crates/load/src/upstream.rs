@@ -2,6 +2,8 @@
 //! every share and every custom job, and has a new tip whenever the scenario says so.
 
 use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use daemon::clock;
@@ -34,6 +36,8 @@ pub(crate) struct Pool {
     /// Whether the work is the client's to select.
     is_theirs: bool,
     custom_jobs: u32,
+    /// It was sent so far.
+    shares: Arc<AtomicU64>,
     channels: Vec<Channel>,
     tip: u32,
     /// When shares that wait for others are acknowledged.
@@ -51,6 +55,14 @@ struct Channel {
 }
 
 impl Pool {
+    /// Counts the shares it is sent there.
+    pub(crate) fn counting(shares: Arc<AtomicU64>) -> Self {
+        Self {
+            shares,
+            ..Self::default()
+        }
+    }
+
     /// Whose clients select their work.
     pub(crate) fn of_custom_jobs() -> Self {
         Self {
@@ -103,6 +115,7 @@ impl Pool {
                 }));
             }
             Mining::SubmitSharesExtended(share) => {
+                self.shares.fetch_add(1, Ordering::Relaxed);
                 let find = |channel: &&mut Channel| channel.id == share.channel_id;
                 if let Some(channel) = self.channels.iter_mut().find(find) {
                     channel.unanswered += 1;
