@@ -2,6 +2,7 @@
 //!
 //! Why `reqwest` with our own few types: `docs/adr/0003-node-rpc.md`.
 
+mod reader;
 mod submission;
 
 use std::time::Duration;
@@ -14,6 +15,7 @@ use serde_json::{Value, json};
 use crate::config::Reader;
 use crate::dial::HostPort;
 
+pub use reader::{READING, reader_lines};
 pub use submission::{Verdict, submit};
 
 /// Bitcoin Core's RPC_DESERIALIZATION_ERROR: what was meant as a block is none.
@@ -40,6 +42,19 @@ pub enum NodeError {
         address: String,
         /// Who asked.
         user: String,
+    },
+    /// The node knows the user, and does not let it do that.
+    #[error(
+        "the node at {address} does not let user {user:?} call {method} from here; see its \
+         rpcwhitelist and rpcallowip"
+    )]
+    Forbidden {
+        /// Where it is.
+        address: String,
+        /// Who asked.
+        user: String,
+        /// What was called.
+        method: String,
     },
     /// The node answers with an error.
     #[error("{method}: {message} (code {code})")]
@@ -257,7 +272,8 @@ impl NodeRpc {
         method: &str,
         params: Value,
     ) -> Result<T, NodeError> {
-        result(method, &self.post(&Call::new(0, method, &params)).await?)
+        let body = self.post(method, &Call::new(0, method, &params)).await?;
+        result(method, &body)
     }
 
     /// Calls `method` once with each of `params`, in one request. The results are in their order;
@@ -278,11 +294,11 @@ impl NodeRpc {
             .enumerate()
             .map(|(id, params)| Call::new(id, method, params))
             .collect();
-        results(method, calls.len(), &self.post(&calls).await?)
+        results(method, calls.len(), &self.post(method, &calls).await?)
     }
 
-    /// Sends `body`; the body that comes back.
-    async fn post(&self, body: &(impl Serialize + Sync)) -> Result<Bytes, NodeError> {
+    /// Sends `body`, which calls `method`; the body that comes back.
+    async fn post(&self, method: &str, body: &(impl Serialize + Sync)) -> Result<Bytes, NodeError> {
         let unreachable = |source| NodeError::Unreachable {
             address: self.address.clone(),
             source,
@@ -296,13 +312,16 @@ impl NodeRpc {
             .send()
             .await
             .map_err(unreachable)?;
-        if response.status() == reqwest::StatusCode::UNAUTHORIZED {
-            return Err(NodeError::Credentials {
-                address: self.address.clone(),
-                user: self.user.clone(),
-            });
+        let (address, user) = (self.address.clone(), self.user.clone());
+        match response.status() {
+            reqwest::StatusCode::UNAUTHORIZED => Err(NodeError::Credentials { address, user }),
+            reqwest::StatusCode::FORBIDDEN => Err(NodeError::Forbidden {
+                address,
+                user,
+                method: method.to_owned(),
+            }),
+            _ => response.bytes().await.map_err(unreachable),
         }
-        response.bytes().await.map_err(unreachable)
     }
 
     /// What the node knows of the block `hash`; `None` when it has never accepted one of that name.

@@ -48,6 +48,7 @@ impl From<NodeError> for Missing {
     fn from(error: NodeError) -> Self {
         match error {
             NodeError::Rpc { .. } => Self::NotFound(error.to_string()),
+            NodeError::Forbidden { .. } => Self::Forbidden(error.to_string()),
             _ => Self::Unavailable(error.to_string()),
         }
     }

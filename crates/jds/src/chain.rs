@@ -56,7 +56,7 @@ fn away(error: &NodeError) -> NodeView {
             "; is the node running, and with -server and this RPC address?"
         }
         NodeError::Answer { .. } => "; Bitcoin Core 29 or later is needed",
-        NodeError::Credentials { .. } | NodeError::Rpc { .. } => "",
+        NodeError::Credentials { .. } | NodeError::Forbidden { .. } | NodeError::Rpc { .. } => "",
     };
     NodeView::Away {
         reason: format!("{error}{hint}"),

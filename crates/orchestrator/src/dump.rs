@@ -113,7 +113,7 @@ pub async fn archive(lab: &Lab, facts: &Facts) -> Result<Vec<u8>> {
 pub fn without_secrets(text: &str, secrets: &Secrets) -> String {
     let mut text = text.to_owned();
     for (name, secret) in secrets.all() {
-        text = text.replace(secret, &format!("<{name} removed>"));
+        text = text.replace(&secret, &format!("<{name} removed>"));
     }
     text
 }
@@ -153,15 +153,16 @@ mod tests {
         assert!(safe.contains("<rpc_password removed>"), "{safe}");
         assert!(safe.contains(&secrets.authority_public_key), "{safe}");
         for (name, secret) in secrets.all() {
-            assert!(!safe.contains(secret), "{name}");
+            assert!(!safe.contains(&secret), "{name}");
         }
         // A secret that is added later is either public or in the list.
         let fields = serde_json::to_value(&secrets).unwrap();
         let public = ["authority_public_key", "rpc_user"];
         let hidden = fields.as_object().unwrap().keys();
         let hidden = hidden.filter(|key| !public.contains(&key.as_str()));
-        let mut listed: Vec<_> = secrets.all().map(|(name, _)| name).collect();
-        listed.sort_unstable();
-        assert_eq!(hidden.collect::<Vec<_>>(), listed);
+        let listed = secrets.all().map(|(name, _)| name);
+        for key in hidden {
+            assert!(listed.contains(&key.as_str()), "{key}");
+        }
     }
 }

@@ -6,11 +6,15 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use bitcoin::NetworkKind;
 use bitcoin::bip32::Xpriv;
+use bitcoin::hashes::{Hash, sha256};
 use protocol::keys::AuthorityKey;
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::state::write_private;
+
+/// User of the node's RPC who can only read.
+pub const RPC_READER: &str = "reader";
 
 /// Every secret of one lab. Its `Debug` output shows none of them.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,9 +24,9 @@ pub struct Secrets {
     pub authority_secret_key: String,
     /// What the clients of those servers are configured with.
     pub authority_public_key: String,
-    /// User of the node's RPC.
+    /// User of the node's RPC who may do everything.
     pub rpc_user: String,
-    /// Password of the node's RPC.
+    /// That user's password.
     pub rpc_password: String,
     /// What the pool and the job declarator server make job tokens with: 32 bytes as hexadecimal
     /// digits.
@@ -53,15 +57,25 @@ impl Secrets {
         }
     }
 
+    /// The password of [`RPC_READER`]. It follows from the other user's, which does not follow from
+    /// it.
+    pub fn rpc_reader_password(&self) -> String {
+        let text = format!("{RPC_READER} of {}", self.rpc_password);
+        sha256::Hash::hash(text.as_bytes()).to_string()
+    }
+
     /// What nobody else may see, by name.
-    pub(crate) fn all(&self) -> impl Iterator<Item = (&'static str, &str)> {
+    pub(crate) fn all(&self) -> [(&'static str, String); 5] {
         [
-            ("authority_secret_key", self.authority_secret_key.as_str()),
-            ("job_declaration_secret", &self.job_declaration_secret),
-            ("rpc_password", &self.rpc_password),
-            ("wallet_key", &self.wallet_key),
+            ("authority_secret_key", self.authority_secret_key.clone()),
+            (
+                "job_declaration_secret",
+                self.job_declaration_secret.clone(),
+            ),
+            ("rpc_password", self.rpc_password.clone()),
+            ("rpc_reader_password", self.rpc_reader_password()),
+            ("wallet_key", self.wallet_key.clone()),
         ]
-        .into_iter()
     }
 
     /// None at all, for what is printed without them.
@@ -118,6 +132,8 @@ mod tests {
         let b = Secrets::generate(&mut rand::thread_rng());
         assert_ne!(a.authority_secret_key, b.authority_secret_key);
         assert_ne!(a.rpc_password, b.rpc_password);
+        assert_ne!(a.rpc_reader_password(), b.rpc_reader_password());
+        assert_ne!(a.rpc_reader_password(), a.rpc_password);
         assert_ne!(a.job_declaration_secret, b.job_declaration_secret);
         assert_ne!(a.wallet_key, b.wallet_key);
     }

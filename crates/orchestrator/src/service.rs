@@ -14,6 +14,7 @@ pub mod relay;
 pub mod template_provider;
 pub mod translator;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::{Path, PathBuf};
@@ -21,7 +22,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use self::relay::Speaks;
-use crate::secrets::Secrets;
+use crate::secrets::{RPC_READER, Secrets};
 use crate::subnet::Subnet;
 use crate::topology::{Kind, Service, Topology};
 
@@ -342,17 +343,27 @@ impl<'a> ServerConfig<'a> {
 struct RpcAccess<'a> {
     rpc_address: SocketAddrV4,
     rpc_user: &'a str,
-    rpc_password: &'a str,
+    rpc_password: Cow<'a, str>,
 }
 
 impl<'a> RpcAccess<'a> {
+    /// As somebody who may do everything.
     fn new(client: &str, node: &str, topology: &Topology, site: &Site<'a>) -> Self {
         let address = topology.address(node, site.subnet);
         let address = SocketAddrV4::new(address, btc_node::RPC_PORT);
         Self {
             rpc_address: site.reach(client, node, address, Speaks::Tcp),
             rpc_user: &site.secrets.rpc_user,
-            rpc_password: &site.secrets.rpc_password,
+            rpc_password: Cow::Borrowed(&site.secrets.rpc_password),
+        }
+    }
+
+    /// As somebody who can only read.
+    fn reader(client: &str, node: &str, topology: &Topology, site: &Site<'a>) -> Self {
+        Self {
+            rpc_user: RPC_READER,
+            rpc_password: Cow::Owned(site.secrets.rpc_reader_password()),
+            ..Self::new(client, node, topology, site)
         }
     }
 }

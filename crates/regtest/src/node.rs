@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use daemon::node::{NodeError, NodeRpc};
+use daemon::node::{NodeError, NodeRpc, reader_lines};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
@@ -46,7 +46,8 @@ impl Node {
             directory.path().join("bitcoin.conf"),
             format!(
                 "regtest=1\n[regtest]\nrpcuser=test\nrpcpassword=test\nrpcport={port}\n\
-                 rpcbind=127.0.0.1\nrpcallowip=127.0.0.1\nlisten=0\n"
+                 rpcbind=127.0.0.1\nrpcallowip=127.0.0.1\nlisten=0\n{}",
+                reader_lines("reader", "reader")
             ),
         )
         .unwrap();
@@ -107,8 +108,17 @@ impl Node {
 
     /// The keys by which a role's `[node]` section names it.
     pub fn rpc_access(&self) -> String {
+        self.access_of("test")
+    }
+
+    /// The same for a role that only reads.
+    pub fn reader_access(&self) -> String {
+        self.access_of("reader")
+    }
+
+    fn access_of(&self, user: &str) -> String {
         format!(
-            "rpc_address = \"127.0.0.1:{}\"\nrpc_user = \"test\"\nrpc_password = \"test\"\n",
+            "rpc_address = \"127.0.0.1:{}\"\nrpc_user = \"{user}\"\nrpc_password = \"{user}\"\n",
             self.port
         )
     }

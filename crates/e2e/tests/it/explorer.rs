@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use std::process::{Child, Command};
 use std::time::Duration;
 
+use daemon::node::{NodeError, NodeRpc};
 use orchestrator::lab::Lab;
+use orchestrator::secrets::RPC_READER;
 use regtest::{Port, free_port};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::browser::Browser;
@@ -73,9 +75,11 @@ impl Explorer {
         let port = free_port();
         let mut config = format!(
             "listen_address = \"127.0.0.1:{port}\"\nlab_name = \"lab\"\n[node]\n\
-             rpc_address = \"{}\"\nrpc_user = \"{}\"\nrpc_password = \"{}\"\n\
-             [actions]\nenabled = true\nfaucet_key = \"{}\"\n",
+             rpc_address = \"{}\"\nrpc_user = \"{RPC_READER}\"\nrpc_password = \"{}\"\n\
+             [actions]\nenabled = true\nrpc_user = \"{}\"\nrpc_password = \"{}\"\n\
+             faucet_key = \"{}\"\n",
             lab.rpc_address().unwrap(),
+            secrets.rpc_reader_password(),
             secrets.rpc_user,
             secrets.rpc_password,
             secrets.wallet_key,
@@ -323,7 +327,7 @@ async fn a_reorganisation_is_shown(explorer: &Explorer, browser: &mut Browser, l
             Some(home["blocks"][0]["hash"].as_str()?.to_owned())
         })
         .await;
-    let wish = serde_json::json!({"action": "reorg", "depth": 1});
+    let wish = json!({"action": "reorg", "depth": 1});
     let request = reqwest::Client::new()
         .post(explorer.url("/api/v1/actions"))
         .json(&wish);
@@ -397,4 +401,43 @@ async fn take_pictures(
             .await;
     }
     browser.look(1320, 900, "light").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lab_s_explorer_reads_as_somebody_who_cannot_act() {
+    let topology = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
+    let text = "about = 'A chain, and who shows it'\n[services.btc-node]\nkind = 'btc-node'\n\
+                [services.btc-explorer]\nkind = 'explorer'\nactions = false\n";
+    std::fs::write(topology.path(), text).unwrap();
+    let path = topology.path().display().to_string();
+    let site = Site::new(Backend::Process);
+    last_json(&site.lab(&site.up_arguments(&[&path])));
+    let lab = site.open().await;
+
+    let spec = lab.service("btc-explorer").unwrap();
+    let home = format!("http://{}/api/v1/home", spec.socket("http").unwrap());
+    until("the chain in the explorer", DEADLINE, async || {
+        let answer = reqwest::get(&home)
+            .await
+            .map_err(|error| error.to_string())?;
+        let home: Value = answer.json().await.map_err(|error| error.to_string())?;
+        match home["blocks"][0]["height"] == 101 {
+            true => Ok(()),
+            false => Err(home.to_string()),
+        }
+    })
+    .await;
+
+    let (config, secrets) = (&spec.files[0].text, lab.secrets());
+    let password = secrets.rpc_reader_password();
+    assert!(config.contains(&password) && !config.contains(&secrets.rpc_password));
+    let address = lab.rpc_address().unwrap();
+    let rpc = NodeRpc::new(address.to_string(), RPC_READER, password);
+    assert_eq!(rpc.chain_info().await.unwrap().blocks, 101);
+    let to = lab.wallet().unwrap().address().to_string();
+    for (method, params) in [("generatetoaddress", json!([1, to])), ("stop", json!([]))] {
+        let refused = rpc.call::<Value>(method, params).await.unwrap_err();
+        assert!(matches!(refused, NodeError::Forbidden { .. }), "{refused}");
+    }
+    assert_eq!(lab.rpc().unwrap().block_count().await.unwrap(), 101);
 }

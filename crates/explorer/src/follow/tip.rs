@@ -115,7 +115,7 @@ impl Follower {
         match self.rpc.call::<Value>("waitfornewblock", params).await {
             // Bitcoin Core cannot wait for another tip than this one before version 30, and a user
             // may not be allowed to.
-            Err(NodeError::Rpc { .. }) => sleep(POLL).await,
+            Err(NodeError::Rpc { .. } | NodeError::Forbidden { .. }) => sleep(POLL).await,
             waited => drop(waited?),
         }
         Ok(())

@@ -2,15 +2,16 @@
 
 use bitcoin::Network;
 use bitcoin::bip32::Xpriv;
+use daemon::node::NodeError;
 use regtest::Node;
 use regtest::chain::address;
 use serde_json::{Value, json};
 
-use crate::site::Site;
+use crate::site::{ACTIONS, Site};
 
 fn keys() -> String {
     let key = Xpriv::new_master(Network::Regtest, &[7; 32]).unwrap();
-    format!("[actions]\nenabled = true\nfaucet_key = \"{key}\"\n")
+    format!("{ACTIONS}faucet_key = \"{key}\"\n")
 }
 
 async fn act(site: &Site, wish: Value) -> (u16, Value) {
@@ -92,6 +93,39 @@ async fn what_cannot_be_done_is_refused_with_the_reason() {
             "{wish}: {done}"
         );
     }
+    assert_eq!(node.height().await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_reads_for_the_explorer_cannot_act() {
+    let node = Node::with_blocks(1).await;
+    let reader = node.rpc_as("reader", "reader");
+    let here = address().to_string();
+    for (method, params) in [
+        ("generatetoaddress", json!([1, here])),
+        ("stop", json!([])),
+        ("invalidateblock", json!([node.tip().await])),
+        ("sendrawtransaction", json!(["00"])),
+        ("submitblock", json!(["00"])),
+        ("setban", json!(["127.0.0.1", "add"])),
+    ] {
+        let refused = reader.call::<Value>(method, params).await.unwrap_err();
+        let what = refused.to_string();
+        assert!(matches!(refused, NodeError::Forbidden { .. }), "{what}");
+        assert!(
+            what.contains(method) && what.contains("rpcwhitelist"),
+            "{what}"
+        );
+    }
+    // Actions without a user of their own say what is missing.
+    let site = Site::ready(&node, "[actions]\nenabled = true\n").await;
+    let (status, done) = act(&site, json!({"action": "mine"})).await;
+    assert_eq!(status, 403, "{done}");
+    let what = done["error"].as_str().unwrap();
+    assert!(
+        what.contains("generatetoaddress") && what.contains("reader"),
+        "{what}"
+    );
     assert_eq!(node.height().await, 1);
 }
 

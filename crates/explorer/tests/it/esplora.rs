@@ -7,12 +7,12 @@ use regtest::Node;
 use regtest::chain::{address, spending, to_anyone};
 use serde_json::json;
 
-use crate::site::Site;
+use crate::site::{ACTIONS, Site};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wallet_finds_its_coins_and_spends_them() {
     let node = Node::with_blocks(103).await;
-    let site = Site::ready(&node, "[actions]\nenabled = true\n").await;
+    let site = Site::ready(&node, ACTIONS).await;
     let (_, height) = site.text(site.get("/api/blocks/tip/height")).await;
     assert_eq!(height, "103");
     let (_, hash) = site.text(site.get("/api/blocks/tip/hash")).await;

@@ -10,6 +10,10 @@ use reqwest::{RequestBuilder, StatusCode};
 use serde_json::Value;
 use tempfile::TempDir;
 
+/// What lets visitors act, as a user of the node that the explorer does not read as.
+pub(crate) const ACTIONS: &str =
+    "[actions]\nenabled = true\nrpc_user = \"test\"\nrpc_password = \"test\"\n";
+
 /// A running explorer; it is killed when it is dropped.
 pub(crate) struct Site {
     pub(crate) port: Port,
@@ -19,7 +23,7 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    /// Beside `node`, and with further keys, plain ones first.
+    /// Beside `node`, which it can only read, and with further keys, plain ones first.
     pub(crate) fn start(node: &Node, keys: &str) -> Self {
         let directory = TempDir::new().unwrap();
         let port = free_port();
@@ -31,7 +35,7 @@ impl Site {
         };
         let config = format!(
             "listen_address = \"127.0.0.1:{port}\"\n{plain}\n[node]\n{}{tables}",
-            node.rpc_access()
+            node.reader_access()
         );
         std::fs::write(directory.path().join("config.toml"), config).unwrap();
         let process = spawn(&directory);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddrV4;
 use std::path::PathBuf;
 
+use daemon::node::reader_lines;
 use serde::Deserialize;
 
 use super::relay::Speaks;
@@ -11,6 +12,7 @@ use super::template_provider::Source;
 use super::{
     ConfigFile, Origin, Paths, Port, Probe, Restart, ServiceSpec, Site, Volume, VolumeRole,
 };
+use crate::secrets::RPC_READER;
 use crate::topology::{Kind, Link, Service, Topology};
 
 /// JSON-RPC port.
@@ -138,6 +140,7 @@ pub fn spec(
 fn conf_text(site: &Site<'_>, address: &str) -> String {
     let user = &site.secrets.rpc_user;
     let password = &site.secrets.rpc_password;
+    let reader = reader_lines(RPC_READER, &site.secrets.rpc_reader_password());
     let subnet = site.subnet;
     // maxtipage: a chain that lay still for a month is not "in initial block download", in which
     // Bitcoin Core hands out no templates.
@@ -153,6 +156,7 @@ fn conf_text(site: &Site<'_>, address: &str) -> String {
          listenonion=0\n\
          rpcuser={user}\n\
          rpcpassword={password}\n\
+         {reader}\
          rpcbind={address}\n\
          rpcport={RPC_PORT}\n\
          rpcallowip={subnet}\n\

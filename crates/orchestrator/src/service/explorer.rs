@@ -42,7 +42,9 @@ impl Explorer {
 struct Config<'a> {
     listen_address: SocketAddrV4,
     node: Node<'a>,
-    actions: Actions<'a>,
+    /// Left out where visitors may do nothing: then it cannot, either.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    actions: Option<Actions<'a>>,
     services: Vec<Peer<'a>>,
 }
 
@@ -56,8 +58,9 @@ struct Node<'a> {
 #[derive(Serialize)]
 struct Actions<'a> {
     enabled: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    faucet_key: Option<&'a str>,
+    rpc_user: &'a str,
+    rpc_password: &'a str,
+    faucet_key: &'a str,
     allowed_hosts: [&'a str; 1],
 }
 
@@ -111,13 +114,15 @@ pub fn spec(
         listen_address: SocketAddrV4::new(address, WEB_PORT),
         node: Node {
             name: node,
-            access: RpcAccess::new(&service.name, node, topology, site),
+            access: RpcAccess::reader(&service.name, node, topology, site),
         },
-        actions: Actions {
-            enabled: settings.actions,
-            faucet_key: settings.actions.then_some(&site.secrets.wallet_key),
+        actions: settings.actions.then_some(Actions {
+            enabled: true,
+            rpc_user: &site.secrets.rpc_user,
+            rpc_password: &site.secrets.rpc_password,
+            faucet_key: &site.secrets.wallet_key,
             allowed_hosts: [&service.name],
-        },
+        }),
         services: services.collect(),
     };
     let role = Role {

@@ -105,7 +105,7 @@ pub fn spec(
             topology,
             site,
         ),
-        node: RpcAccess::new(&service.name, &settings.node, topology, site),
+        node: RpcAccess::reader(&service.name, &settings.node, topology, site),
         ledger: Ledger {
             directory: data.path.clone(),
         },

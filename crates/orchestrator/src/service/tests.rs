@@ -196,6 +196,35 @@ fn the_node_listens_on_its_own_address_and_answers_the_lab_only() {
 }
 
 #[test]
+fn who_only_reads_asks_the_node_as_somebody_who_cannot_act() {
+    let text = topology::find("full").unwrap();
+    let quiet = text.replace("actions = true", "actions = false");
+    assert_ne!(text, quiet);
+    let specs = specs_of(&text, Subnet::DOCKER, &Paths::Container);
+    let conf = &specs["btc-node"].files[0].text;
+    let reader = secrets().rpc_reader_password();
+    assert!(
+        conf.contains("\nrpcauth=reader:") && !conf.contains(&reader),
+        "{conf}"
+    );
+    for name in ["pool", "btc-explorer"] {
+        let node = &config(&specs[name])["node"];
+        assert_eq!(node["rpc_user"].as_str(), Some("reader"), "{name}");
+        assert_eq!(node["rpc_password"].as_str(), Some(&reader[..]), "{name}");
+    }
+    assert!(!specs["pool"].files[0].text.contains("hunter2"));
+    // What visitors may do, the explorer has to be able to do.
+    let actions = &config(&specs["btc-explorer"])["actions"];
+    assert_eq!(actions["rpc_password"].as_str(), Some("hunter2"));
+    let specs = specs_of(&quiet, Subnet::DOCKER, &Paths::Container);
+    let explorer = &specs["btc-explorer"].files[0].text;
+    assert!(
+        !explorer.contains("hunter2") && !explorer.contains("tprv"),
+        "{explorer}"
+    );
+}
+
+#[test]
 fn no_secret_is_on_a_command_line_or_in_an_environment() {
     for spec in minimal(Subnet::DOCKER, &Paths::Container).values() {
         let visible = format!("{:?} {:?}", spec.args, spec.env);
@@ -214,7 +243,7 @@ fn pool_and_job_declarator_server_share_a_secret_and_whom_to_pay() {
     assert_eq!(jds["monitoring_address"].as_str(), Some("10.10.0.6:9093"));
     let secret = jds["job_declaration"]["secret"].as_str();
     assert_eq!(secret, Some("shared-secret"));
-    for key in ["job_declaration", "coinbase_reward_script", "node"] {
+    for key in ["job_declaration", "coinbase_reward_script"] {
         assert_eq!(jds[key], pool[key], "{key}");
     }
     assert_eq!(specs["jds"].needs, ["btc-node"]);
