@@ -1,9 +1,9 @@
 //! What the node says of itself, its peers and its mempool.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use bitcoin::{Amount, Transaction, Txid};
+use bitcoin::{Amount, OutPoint, Transaction, Txid};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -141,6 +141,16 @@ pub(crate) struct Mempool {
     pub(crate) info: MempoolInfo,
     /// By id. Empty when there are more than are followed.
     pub(crate) entries: BTreeMap<Txid, Waiting>,
+}
+
+impl Mempool {
+    /// The outputs that waiting transactions spend.
+    pub(crate) fn spends(&self) -> HashSet<OutPoint> {
+        let waiting = self.entries.values();
+        let transactions = waiting.filter_map(|waiting| waiting.transaction.as_ref());
+        let inputs = transactions.flat_map(|transaction| &transaction.input);
+        inputs.map(|input| input.previous_output).collect()
+    }
 }
 
 /// `getmempoolinfo`.

@@ -238,7 +238,13 @@ impl Index {
         summary
     }
 
-    /// Transactions that touch an address, the newest first, without the first `offset`.
+    /// Transactions that touch an address, the newest first.
+    pub fn transactions(&self, script: &ScriptHash) -> impl Iterator<Item = Txid> {
+        let (_, touched) = self.touched(script).unwrap_or((0, &[]));
+        touched.iter().rev().map(|tx| self.txs[*tx as usize].txid)
+    }
+
+    /// The same with what they did, without the first `offset`.
     pub fn history(
         &self,
         script: &ScriptHash,
@@ -246,24 +252,25 @@ impl Index {
         limit: usize,
     ) -> impl Iterator<Item = Touch> {
         let (number, touched) = self.touched(script).unwrap_or((0, &[]));
-        let part = touched.iter().rev().skip(offset).take(limit);
-        let wanted: Vec<u32> = part.copied().collect();
+        let end = touched.len().saturating_sub(offset);
+        let part = &touched[end.saturating_sub(limit)..end];
         let mut spent: HashMap<u32, u64> = HashMap::new();
-        if !wanted.is_empty() {
+        if let (Some(oldest), Some(newest)) = (part.first(), part.last()) {
+            // Whoever spends from an address touches it, so those between them are of the part.
             for output in self.paying(number, touched) {
-                if wanted.contains(&output.spent_by) {
+                if (*oldest..=*newest).contains(&output.spent_by) {
                     *spent.entry(output.spent_by).or_default() += output.value;
                 }
             }
         }
-        wanted.into_iter().map(move |tx| {
-            let own = self.outputs_of(tx).iter();
+        part.iter().rev().map(move |tx| {
+            let own = self.outputs_of(*tx).iter();
             let received = own.filter(|output| output.script == number);
             Touch {
-                txid: self.txs[tx as usize].txid,
-                height: self.height(tx),
+                txid: self.txs[*tx as usize].txid,
+                height: self.height(*tx),
                 received: received.map(|output| output.value).sum(),
-                spent: spent.get(&tx).copied().unwrap_or(0),
+                spent: spent.get(tx).copied().unwrap_or(0),
             }
         })
     }

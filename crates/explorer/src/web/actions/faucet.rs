@@ -1,7 +1,5 @@
 //! Pays out of the lab's wallet: what its first address has.
 
-use std::collections::HashSet;
-
 use bitcoin::absolute::LockTime;
 use bitcoin::bip32::{DerivationPath, Xpriv};
 use bitcoin::consensus::encode::serialize_hex;
@@ -10,8 +8,7 @@ use bitcoin::secp256k1::{Message, Secp256k1};
 use bitcoin::sighash::{EcdsaSighashType, SighashCache};
 use bitcoin::transaction::Version;
 use bitcoin::{
-    Address, Amount, Network, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Witness,
-    ecdsa,
+    Address, Amount, Network, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Witness, ecdsa,
 };
 use serde_json::json;
 
@@ -94,12 +91,7 @@ pub(super) async fn pay(
 /// What the till has, and nobody is about to spend.
 fn coins(app: &App, script: &ScriptBuf) -> Result<Vec<Coin>, Missing> {
     let mempool = app.conditions.borrow().mempool.clone();
-    let waiting = mempool
-        .entries
-        .values()
-        .filter_map(|waiting| waiting.transaction.as_ref());
-    let inputs = waiting.flat_map(|transaction| &transaction.input);
-    let taken: HashSet<OutPoint> = inputs.map(|input| input.previous_output).collect();
+    let taken = mempool.spends();
     let chain = app.chain.borrow();
     let tip = chain.tip().map_or(0, |tip| tip.height);
     let index = chain.index().ok_or_else(|| {

@@ -72,16 +72,12 @@ pub(super) async fn coins(
 ) -> Answer<Json<Vec<Value>>> {
     let hash = find(&app, &by, &id)?;
     let waiting = app.conditions.borrow().mempool.clone();
-    let spent = |coin: &bitcoin::OutPoint| {
-        let transactions = waiting.entries.values();
-        let mut transactions = transactions.filter_map(|waiting| waiting.transaction.as_ref());
-        transactions.any(|own| own.input.iter().any(|input| input.previous_output == *coin))
-    };
+    let spent = waiting.spends();
     let mut coins = Vec::new();
     {
         let chain = app.chain.borrow();
         for coin in index(&chain)?.coins(&hash) {
-            if spent(&coin.outpoint) {
+            if spent.contains(&coin.outpoint) {
                 continue;
             }
             let brief = chain.at(coin.height);
@@ -102,7 +98,7 @@ pub(super) async fn coins(
         let outputs = entry.transaction.iter().flat_map(|own| &own.output);
         for (vout, output) in outputs.enumerate() {
             let outpoint = bitcoin::OutPoint::new(*txid, vout as u32);
-            if script_hash(&output.script_pubkey) == hash && !spent(&outpoint) {
+            if script_hash(&output.script_pubkey) == hash && !spent.contains(&outpoint) {
                 coins.push(json!({
                     "txid": txid.to_string(),
                     "vout": vout,
@@ -133,8 +129,7 @@ fn waiting_ids(app: &App, hash: &ScriptHash) -> Vec<Txid> {
 /// From the newest on, or from the one behind `last`.
 fn confirmed_ids(app: &App, hash: &ScriptHash, last: Option<Txid>) -> Result<Vec<Txid>, Missing> {
     let chain = app.chain.borrow();
-    let all = index(&chain)?.history(hash, 0, usize::MAX);
-    let mut ids = all.map(|touch| touch.txid);
+    let mut ids = index(&chain)?.transactions(hash);
     if let Some(last) = last {
         ids.find(|txid| *txid == last);
     }
