@@ -7,3 +7,4 @@ mod chain;
 mod esplora;
 mod pages;
 mod site;
+mod wallet;
