@@ -9,19 +9,41 @@ let running = false, wanted = false;
 const parts = () => [...document.querySelectorAll("[data-live]")]
   .filter((part) => !part.contains(document.activeElement) || !part.querySelector("input, textarea, select"));
 
+// What keeps the page from being as it would be if it were loaded again.
+const connection = document.getElementById("connection");
+const shortcomings = { away: null, slow: null };
+function tell(what, text) {
+  shortcomings[what] = text;
+  const worst = shortcomings.away ?? shortcomings.slow;
+  connection.hidden = !worst;
+  if (connection.textContent !== (worst ?? "")) connection.textContent = worst ?? "";
+  connection.classList.toggle("bad", worst !== null && worst === shortcomings.away);
+}
+
+async function load() {
+  try {
+    const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+    const text = await answer.text();
+    tell("away", null);
+    return new DOMParser().parseFromString(text, "text/html");
+  } catch {
+    tell("away", shortcomings.away ?? `The explorer does not answer since ${new Date().toLocaleTimeString()}. `
+      + "What is shown is what it said last; it is asked again every five seconds.");
+    return null;
+  }
+}
+
 async function refresh() {
   if (running) { wanted = true; return; }
   running = true;
   try {
-    const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
-    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    for (const part of parts()) {
+    const page = await load();
+    for (const part of page ? parts() : []) {
       const next = page.getElementById(part.id);
       if (next) swap(part, next);
     }
     tick();
-  } catch { /* the next event tries again */ }
-  running = false;
+  } finally { running = false; }
   if (wanted) { wanted = false; setTimeout(refresh, 100); }
 }
 
@@ -89,9 +111,15 @@ function listen() {
     events.addEventListener(type, (event) => act(JSON.parse(event.data)));
   }
   // Also after the explorer itself was away.
-  events.onopen = refresh;
+  events.onopen = () => { tell("slow", null); refresh(); };
+  // A browser tries again by itself unless it was refused.
+  events.onerror = () => {
+    if (events?.readyState !== EventSource.CLOSED) return;
+    events = null;
+    tell("slow", "Too many pages listen to the explorer, so this one looks for news every five seconds only.");
+  };
 }
 addEventListener("pagehide", () => { events?.close(); events = null; });
 addEventListener("pageshow", listen);
 document.addEventListener("visibilitychange", listen);
-setInterval(() => { if (!document.hidden) refresh(); }, 5000);
+setInterval(() => { if (!document.hidden) { listen(); refresh(); } }, 5000);

@@ -53,11 +53,34 @@ impl State {
     }
 }
 
+/// Whether a service tells the explorer what happens in it as it happens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub(crate) enum Hearing {
+    /// Its kind is not listened to.
+    NotWanted,
+    /// It does.
+    Live,
+    /// It does not; it is asked again and again, and for everything else once a second.
+    Refused { reason: String },
+}
+
+impl Hearing {
+    /// Why it does not.
+    pub(crate) fn reason(&self) -> Option<&str> {
+        match self {
+            Self::NotWanted | Self::Live => None,
+            Self::Refused { reason } => Some(reason),
+        }
+    }
+}
+
 /// A service as it is seen from here.
 #[derive(Debug)]
 pub(crate) struct Service {
     pub(crate) peer: Peer,
     pub(crate) state: State,
+    pub(crate) hearing: Hearing,
     /// Since when, in milliseconds since 1970.
     pub(crate) since_ms: u64,
     /// What it says of itself in short.
@@ -101,6 +124,7 @@ impl Service {
         Self {
             peer,
             state: State::Unknown,
+            hearing: Hearing::NotWanted,
             since_ms: now_ms,
             status: Status::default(),
             pool: pool::Facts::default(),

@@ -7,6 +7,7 @@ use anyhow::Context;
 use daemon::clock;
 use daemon::http::Feed;
 use reqwest::{Client, Response};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -15,7 +16,7 @@ use tracing::{info, warn};
 use super::stream::Events;
 use crate::config::{Kind, Peer};
 use crate::event::{Event, Flow};
-use crate::service::{Part, Service, State, Status, jdc, jds, pool, provider, translator};
+use crate::service::{Hearing, Part, Service, State, Status, jdc, jds, pool, provider, translator};
 
 /// How often it is asked.
 const POLL: Duration = Duration::from_secs(1);
@@ -44,7 +45,7 @@ pub(crate) async fn run(seen: watch::Sender<Service>, feed: Feed<Event>) -> Infa
     let mut stream = None;
     let mut next = Instant::now();
     loop {
-        if stream.is_none() && follower.peer.kind == Kind::Pool {
+        if stream.is_none() && follower.is_to_be_heard() {
             stream = follower.listen().await;
         }
         tokio::select! {
@@ -64,6 +65,12 @@ pub(crate) async fn run(seen: watch::Sender<Service>, feed: Feed<Event>) -> Infa
 }
 
 type Stream = (Response, Events);
+
+/// Why a role does not do what it is asked.
+#[derive(Deserialize)]
+struct Refusal {
+    error: String,
+}
 
 /// What comes next; `None` when the stream has ended.
 async fn hear(stream: &mut Option<Stream>) -> Option<Vec<pool::Told>> {
@@ -269,12 +276,63 @@ impl Follower {
         Ok(())
     }
 
-    /// A pool's events from now on, if it has any.
+    /// Whether what happens in it is worth listening to, and it is there to tell.
+    fn is_to_be_heard(&self) -> bool {
+        let is_there = matches!(
+            self.seen.borrow().state,
+            State::Ready | State::NotReady { .. }
+        );
+        self.peer.kind == Kind::Pool && is_there
+    }
+
+    /// Its events from now on; `None` if it does not tell them, which it is asked again.
     async fn listen(&self) -> Option<Stream> {
+        let refused = match self.open().await {
+            Ok(response) => {
+                self.publish_hearing(Hearing::Live);
+                return Some((response, Events::default()));
+            }
+            Err(error) => error,
+        };
+        self.publish_hearing(Hearing::Refused {
+            reason: format!("{refused:#}"),
+        });
+        None
+    }
+
+    async fn open(&self) -> anyhow::Result<Response> {
         let url = format!("{}/api/v1/events", self.base);
-        let response = tokio::time::timeout(LIMIT, self.client.get(url).send()).await;
-        let response = response.ok()?.ok()?.error_for_status().ok()?;
-        Some((response, Events::default()))
+        let answer = tokio::time::timeout(LIMIT, self.client.get(url).send()).await;
+        let mut response = answer.map_err(|_| anyhow::anyhow!("no answer within {LIMIT:?}"))??;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let body = tokio::time::timeout(LIMIT, response.chunk()).await;
+        let body = body.ok().and_then(Result::ok).flatten().unwrap_or_default();
+        let problem: Option<Refusal> = serde_json::from_slice(&body).ok();
+        match problem {
+            Some(problem) => anyhow::bail!("{status}: {}", problem.error),
+            None => anyhow::bail!("{status}"),
+        }
+    }
+
+    fn publish_hearing(&self, hearing: Hearing) {
+        let (name, before) = (&self.peer.name, self.seen.borrow().hearing.clone());
+        if before == hearing {
+            return;
+        }
+        match hearing.reason() {
+            Some(reason) => warn!(
+                service = name,
+                reason,
+                "it does not tell what happens; asked once a second instead, and tried again"
+            ),
+            None => info!(service = name, "it tells what happens"),
+        }
+        self.seen.send_modify(|seen| seen.hearing = hearing);
+        let name = name.clone();
+        self.feed.tell(|| Event::News { name });
     }
 
     async fn hear(&mut self, told: &[pool::Told]) {

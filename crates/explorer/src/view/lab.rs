@@ -7,6 +7,7 @@ use super::App;
 use crate::chain::Tip;
 use crate::config::Kind;
 use crate::node::{ChainInfo, NetworkInfo, NodePeer, Reach};
+use crate::service::Hearing;
 
 /// The node.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -60,6 +61,7 @@ pub(crate) struct ServiceView {
     pub(crate) kind: Kind,
     pub(crate) state: &'static str,
     pub(crate) reason: Option<String>,
+    pub(crate) hearing: Hearing,
     /// Since when, in milliseconds since 1970.
     pub(crate) since_ms: u64,
     pub(crate) address: String,
@@ -89,6 +91,7 @@ impl About {
                 kind: service.peer.kind,
                 state: service.state.name(),
                 reason: service.state.reason().map(str::to_owned),
+                hearing: service.hearing.clone(),
                 since_ms: service.since_ms,
                 address: service.peer.address.to_string(),
                 version: service.status.version.clone(),

@@ -11,7 +11,7 @@ use super::chart::Chart;
 use super::{App, BlockLine};
 use crate::chain::Brief;
 use crate::config::Kind;
-use crate::service::{jdc, jds, pool, provider, translator};
+use crate::service::{Hearing, jdc, jds, pool, provider, translator};
 
 /// Of each list.
 const MAX_SHOWN: usize = 25;
@@ -38,6 +38,7 @@ pub(crate) struct ProviderWork {
 pub(crate) struct PoolWork {
     pub(crate) name: String,
     pub(crate) state: &'static str,
+    pub(crate) hearing: Hearing,
     /// What its miners work on now.
     pub(crate) current: Option<Current>,
     /// The newest first.
@@ -83,6 +84,7 @@ impl Work {
                 Kind::Pool => work.pools.push(PoolWork {
                     name,
                     state,
+                    hearing: service.hearing.clone(),
                     current: service.status.more.get("work").and_then(Current::of),
                     templates: newest(service.pool.templates.newest()),
                     jobs: newest(service.pool.jobs.newest()),

@@ -5,6 +5,7 @@
 mod actions;
 mod chain;
 mod esplora;
+mod hearing;
 mod pages;
 mod site;
 mod wallet;
