@@ -29,17 +29,27 @@ async fn a_chain_without_blocks_is_shown() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_in_its_initial_download_is_shown() {
-    // An old chain and no -maxtipage: Bitcoin Core says that it is downloading.
-    let node = Node::start(&["-mocktime=1500000000"]).await;
+    // Blocks of 2017, and no -maxtipage: started again, Bitcoin Core says that it is downloading.
+    let mut node = Node::start(&[]).await;
+    node.rpc("setmocktime", json!([1_500_000_000])).await;
     node.mine(3).await;
-    let info = node.rpc("getblockchaininfo", json!([])).await;
+    node.stop().await;
+    node.spawn();
+    node.wait_for_rpc().await;
     let site = Site::ready(&node, "").await;
     let shown = site.json("/api/v1/node").await;
-    assert_eq!(
-        shown["chain"]["initialblockdownload"],
-        info["initialblockdownload"]
-    );
+    assert_eq!(shown["chain"]["initialblockdownload"], true, "{shown}");
     assert_eq!(site.json("/api/v1/home").await["blocks"][0]["height"], 3);
+    assert!(site.page("/node").await.contains("under way"));
+    assert_eq!(shown["peers"], json!([]));
+
+    // A block of today ends it.
+    let tip = node.mine(1).await;
+    site.shows(&tip).await;
+    site.until("/api/v1/node", |shown| {
+        shown["chain"]["initialblockdownload"] == false
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
