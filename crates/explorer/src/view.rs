@@ -3,6 +3,7 @@
 pub(crate) mod address;
 pub(crate) mod block;
 pub(crate) mod chart;
+pub(crate) mod finders;
 pub(crate) mod home;
 pub(crate) mod lab;
 pub(crate) mod mempool;

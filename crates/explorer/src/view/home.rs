@@ -3,6 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::finders::Finders;
 use super::topology::Topology;
 use super::{App, BlockLine, Pages};
 use crate::node::{MempoolInfo, Reach};
@@ -109,6 +110,8 @@ fn mean_interval(times: &[u64]) -> Option<f64> {
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub(crate) struct Blocks {
     pub(crate) pages: Pages,
+    /// Beside the newest ones.
+    pub(crate) finders: Option<Finders>,
     pub(crate) items: Vec<BlockLine>,
 }
 
@@ -118,6 +121,7 @@ impl Blocks {
         let pages = Pages::new(offset, PAGE, chain.len());
         let items = chain.down_from(u32::MAX).skip(pages.offset).take(PAGE);
         Self {
+            finders: (pages.offset == 0).then(|| Finders::of(&chain, &app.board)),
             items: items
                 .map(|brief| BlockLine::of(brief, &app.board))
                 .collect(),
