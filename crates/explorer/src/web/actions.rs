@@ -1,5 +1,5 @@
 //! What visitors may do with the lab, where the configuration allows it: mine, take coins, send a
-//! transaction, turn the chain.
+//! transaction, turn the chain, have the node take a block for invalid.
 //!
 //! Nobody logs in, so what has to be kept out are other pages in a visitor's browser: a request that
 //! one of them makes says where it comes from, and one that reached us by a name that is not ours
@@ -9,7 +9,7 @@ mod faucet;
 
 use std::net::IpAddr;
 
-use axum::extract::{Form, State};
+use axum::extract::{Form, Query, State};
 use axum::http::{HeaderMap, header};
 use axum::response::Response;
 use axum::routing::get;
@@ -27,7 +27,7 @@ use super::ask::{Ask, problem};
 use super::html;
 use crate::archive::Missing;
 use crate::config::{Actions, Kind};
-use crate::view::{App, address};
+use crate::view::{App, address, block};
 
 /// Blocks mined at once, at most.
 const MAX_BLOCKS: u32 = 500;
@@ -46,7 +46,7 @@ pub(super) fn routes() -> Routes<App> {
 #[derive(Debug, Clone, Default, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Wish {
-    /// `mine`, `faucet`, `send` or `reorg`.
+    /// `mine`, `faucet`, `send`, `reorg`, `invalidate` or `reconsider`.
     action: String,
     /// To mine, 1 unless given.
     blocks: Option<u32>,
@@ -60,6 +60,8 @@ pub(super) struct Wish {
     hex: Option<String>,
     /// Blocks to leave for others, 1 unless given.
     depth: Option<u32>,
+    /// Height or hash of the block to invalidate, or to reconsider.
+    block: Option<String>,
 }
 
 /// What was done, and what can be.
@@ -72,6 +74,16 @@ pub(super) struct Done {
     pub(super) has_faucet: bool,
     /// Mining devices.
     pub(super) devices: Vec<String>,
+    /// The block to judge that a link named.
+    #[serde(skip)]
+    pub(super) block: String,
+}
+
+/// What a link names.
+#[derive(Debug, Default, Deserialize)]
+struct Named {
+    #[serde(default)]
+    block: String,
 }
 
 impl Done {
@@ -134,9 +146,12 @@ fn is_ours(headers: &HeaderMap, allowed: &[String]) -> bool {
     is_known && is_same_origin && is_same_site
 }
 
-async fn page(ask: Ask) -> Response {
+async fn page(ask: Ask, Query(named): Query<Named>) -> Response {
     let view = match ask.app.config.actions {
-        Some(_) => Ok(Done::of(&ask.app)),
+        Some(_) => Ok(Done {
+            block: named.block,
+            ..Done::of(&ask.app)
+        }),
         None => Err(Missing::not_found(
             "actions are off here; the key actions.enabled turns them on",
         )),
@@ -165,7 +180,7 @@ async fn act(ask: Ask, headers: HeaderMap, Form(wish): Form<Wish>) -> Response {
     })
 }
 
-/// Mine, take coins from the faucet, send a raw transaction, or turn the chain
+/// Mine, take coins from the faucet, send a transaction, turn the chain, or judge a block
 #[utoipa::path(
     post, path = "/api/v1/actions", tag = "explorer", request_body = Wish,
     responses(
@@ -201,8 +216,10 @@ async fn grant(app: &App, actions: &Actions, wish: &Wish) -> Result<Done, Missin
             (format!("Sent {txid}."), format!("/tx/{txid}"))
         }
         "reorg" => reorg(app, actions, wish.depth.unwrap_or(1)).await?,
+        "invalidate" | "reconsider" => judge(app, actions, wish).await?,
         other => {
-            let what = format!("{other:?}: expected mine, faucet, send or reorg");
+            let what =
+                format!("{other:?}: expected mine, faucet, send, reorg, invalidate or reconsider");
             return Err(Missing::BadRequest(what));
         }
     };
@@ -320,6 +337,25 @@ async fn reorg(app: &App, actions: &Actions, depth: u32) -> Result<(String, Stri
         .map_err(refused)?;
     let made = made.map_err(refused)?;
     let message = format!("{depth} blocks were left for {} others.", made.len());
+    Ok((message, "/tips".to_owned()))
+}
+
+/// Has the node take a block, and all on top of it, for invalid, or judge them anew.
+async fn judge(app: &App, actions: &Actions, wish: &Wish) -> Result<(String, String), Missing> {
+    let id = wish.block.as_deref().unwrap_or_default().trim();
+    let brief = block::find(app, id).await?;
+    if brief.height == 0 {
+        return Err(Missing::bad_request("the first block of all stays valid"));
+    }
+    let hash = brief.hash.to_string();
+    let (method, verdict) = match wish.action.as_str() {
+        "invalidate" => ("invalidateblock", "counts as invalid"),
+        _ => ("reconsiderblock", "is judged anew"),
+    };
+    let params = json!([hash]);
+    let done = actions.rpc.call::<Value>(method, params).await;
+    done.map_err(refused)?;
+    let message = format!("Block {} {verdict}, and all on top of it.", brief.height);
     Ok((message, "/tips".to_owned()))
 }
 

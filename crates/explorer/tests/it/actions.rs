@@ -68,6 +68,35 @@ async fn coins_are_mined_and_paid_out_and_the_chain_turns() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_block_is_taken_for_invalid_and_judged_anew() {
+    let node = Node::with_blocks(5).await;
+    let site = Site::ready(&node, &keys()).await;
+    let tip = node.tip().await;
+    let hash = async |height| node.rpc("getblockhash", json!([height])).await;
+    let (left, below) = (hash(4).await, hash(3).await);
+    let (left, below) = (left.as_str().unwrap(), below.as_str().unwrap());
+    let wish = json!({"action": "invalidate", "block": "4"});
+    let (status, done) = act(&site, wish).await;
+    assert_eq!(status, 200, "{done}");
+    site.shows(below).await;
+    let tips = site
+        .until("/api/v1/tips", |tips| {
+            tips["forks"][0]["status"] == "invalid"
+        })
+        .await;
+    assert_eq!(tips["forks"][0]["branch"][0]["hash"], json!(left));
+    let page = site.page(&format!("/block/{left}")).await;
+    assert!(page.contains(&format!("/actions?block={left}")), "{page}");
+    let page = site.page(&format!("/actions?block={left}")).await;
+    assert!(page.contains(&format!("value=\"{left}\"")), "{page}");
+
+    let wish = json!({"action": "reconsider", "block": left});
+    let (status, done) = act(&site, wish).await;
+    assert_eq!(status, 200, "{done}");
+    site.shows(&tip).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_done_is_refused_with_the_reason() {
     let node = Node::with_blocks(1).await;
     let site = Site::ready(&node, &keys()).await;
@@ -85,6 +114,11 @@ async fn what_cannot_be_done_is_refused_with_the_reason() {
         (json!({"action": "send", "hex": "zz"}), "TX decode failed"),
         (json!({"action": "send"}), "raw transaction"),
         (json!({"action": "reorg", "depth": 5}), "shorter"),
+        (json!({"action": "invalidate", "block": "0"}), "stays valid"),
+        (
+            json!({"action": "invalidate"}),
+            "height or by the 64 digits",
+        ),
     ] {
         let (status, done) = act(&site, wish.clone()).await;
         assert_eq!(status, 400, "{wish}: {done}");
