@@ -21,6 +21,10 @@ pub(crate) struct Sv1Client {
     /// Of its shares, as it was told.
     pub(crate) difficulty: f64,
     pub(crate) hashrate: Option<f64>,
+    /// Of its best share.
+    pub(crate) best_difficulty: f64,
+    /// Since when it is connected, in milliseconds since 1970.
+    pub(crate) connected_ms: Option<u64>,
     #[serde(flatten)]
     pub(crate) shares: super::Shares,
 }
