@@ -139,6 +139,12 @@ impl Hasher {
         self.shared.changed.notify_all();
     }
 
+    /// Has the next `blocks` blocks found without rest, as fast as the machine can.
+    pub fn hurry(&self, blocks: u64) {
+        self.shared.lock().pace.hurry(blocks);
+        self.shared.changed.notify_all();
+    }
+
     /// Headers hashed since the start.
     pub fn hashes(&self) -> u64 {
         self.shared.hashes.load(Relaxed)

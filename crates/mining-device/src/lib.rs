@@ -211,13 +211,13 @@ struct Released {
     released: u64,
 }
 
-/// Find the next shares without rest between them; on regtest a share is a block
+/// Find the next blocks without rest, and as fast as the machine can whatever the cap
 #[utoipa::path(
     post, path = "/api/v1/mine", tag = "mining-device", params(MineQuery),
     responses((status = OK, description = "Begun", body = Released))
 )]
 async fn mine(State(hasher): State<Arc<Hasher>>, Query(query): Query<MineQuery>) -> Json<Released> {
     let released = query.blocks;
-    hasher.release(released);
+    hasher.hurry(released);
     Json(Released { released })
 }

@@ -30,6 +30,8 @@ pub(super) struct Pace {
     rest_until: Option<Instant>,
     /// Shares let through without rest.
     released: u64,
+    /// Blocks to find without rest and without the cap.
+    hurried: u64,
     /// A block was found; the next tip is awaited until then.
     awaits_tip_until: Option<Instant>,
 }
@@ -42,19 +44,21 @@ impl Pace {
             free_at: None,
             rest_until: None,
             released: 0,
+            hurried: 0,
             awaits_tip_until: None,
         }
     }
 
     /// A thread wants to hash `wanted` nonces.
     pub(super) fn step(&mut self, now: Instant, wanted: u32) -> Step {
-        let rests = [self.rest_until, self.awaits_tip_until];
+        let rest_until = self.rest_until.filter(|_| self.hurried == 0);
+        let rests = [rest_until, self.awaits_tip_until];
         if let Some(until) = rests.into_iter().flatten().max()
             && until > now
         {
             return Step::Rest(until - now);
         }
-        let Some(cap) = self.max_hashrate else {
+        let Some(cap) = self.max_hashrate.filter(|_| self.hurried == 0) else {
             return Step::Hash(wanted);
         };
         let rate = cap * SHARE_OF_CAP;
@@ -73,27 +77,31 @@ impl Pace {
 
     /// So many of the nonces that were allowed were not tried after all.
     pub(super) fn give_back(&mut self, count: u32) {
-        if let (Some(cap), Some(free_at)) = (self.max_hashrate, &mut self.free_at) {
-            *free_at -= Duration::from_secs_f64(f64::from(count) / (cap * SHARE_OF_CAP));
+        if let (Some(cap), Some(free_at)) = (self.max_hashrate, self.free_at) {
+            let cost = Duration::from_secs_f64(f64::from(count) / (cap * SHARE_OF_CAP));
+            // What was allowed in a hurry may never have been charged.
+            self.free_at = free_at.checked_sub(cost);
         }
     }
 
     /// A share was found; whether it is to be sent. Of two found at the same moment by two
     /// threads only one is, when there is a rest between shares.
     pub(super) fn found(&mut self, now: Instant, is_block: bool) -> bool {
-        if self.share_interval.is_zero() {
+        let hurries = self.hurried > 0;
+        if self.share_interval.is_zero() && !hurries {
             return true;
         }
         let resting = |until: Option<Instant>| until.is_some_and(|until| until > now);
-        if resting(self.rest_until) || resting(self.awaits_tip_until) {
+        if (!hurries && resting(self.rest_until)) || resting(self.awaits_tip_until) {
             return false;
         }
         self.released = self.released.saturating_sub(1);
-        if self.released == 0 {
-            self.rest_until = Some(now + self.share_interval);
-        }
         if is_block {
+            self.hurried = self.hurried.saturating_sub(1);
             self.awaits_tip_until = Some(now + PATIENCE);
+        }
+        if self.released == 0 && self.hurried == 0 {
+            self.rest_until = Some(now + self.share_interval);
         }
         true
     }
@@ -109,6 +117,11 @@ impl Pace {
         if self.released > 0 {
             self.rest_until = None;
         }
+    }
+
+    /// Has the next `blocks` blocks found without rest, as fast as the machine can.
+    pub(super) fn hurry(&mut self, blocks: u64) {
+        self.hurried = self.hurried.saturating_add(blocks);
     }
 }
 
@@ -184,6 +197,31 @@ mod tests {
             pace.new_tip();
         }
         assert!(matches!(pace.step(now, 7), Step::Rest(_)));
+    }
+
+    #[test]
+    fn a_block_in_a_hurry_knows_neither_rest_nor_cap() {
+        for interval in [Duration::ZERO, Duration::from_secs(60)] {
+            let mut pace = Pace::new(Some(100.0), interval);
+            let now = Instant::now();
+            assert!(pace.found(now, false));
+            pace.hurry(2);
+            for _ in 0..2 {
+                // A share that is no block is not what was asked for.
+                for _ in 0..3 {
+                    assert_eq!(pace.step(now, 1 << 20), Step::Hash(1 << 20));
+                    assert!(pace.found(now, false));
+                }
+                assert!(pace.found(now, true));
+                assert!(matches!(pace.step(now, 7), Step::Rest(_)));
+                assert!(!pace.found(now, true));
+                pace.new_tip();
+            }
+            match interval.is_zero() {
+                true => assert_eq!(pace.step(now, 1 << 20), Step::Hash(4)),
+                false => assert!(matches!(pace.step(now, 7), Step::Rest(_))),
+            }
+        }
     }
 
     #[test]
