@@ -24,6 +24,10 @@ pub const NOT_A_BLOCK: i64 = -22;
 /// How long the node may take to answer, unless [`NodeRpc::with_limit`] says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Headers that the node tries in one call of [`NodeRpc::generate`]: seconds, where a block is hard
+/// to find.
+const TRIES: u64 = 10_000_000;
+
 /// Why a call gave no result.
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
@@ -351,6 +355,24 @@ impl NodeRpc {
     /// As [`call`](Self::call).
     pub async fn chain_info(&self) -> Result<ChainInfo, NodeError> {
         self.call("getblockchaininfo", json!([])).await
+    }
+
+    /// Has the node itself mine `blocks` blocks that pay to `address`; their hashes. It takes as
+    /// long as it takes: nothing on regtest, seconds for a block on a signet.
+    ///
+    /// # Errors
+    /// As [`call`](Self::call); those that were mined before stay.
+    pub async fn generate(&self, blocks: u64, address: &str) -> Result<Vec<String>, NodeError> {
+        let mut mined: Vec<String> = Vec::new();
+        while (mined.len() as u64) < blocks {
+            let missing = blocks - mined.len() as u64;
+            let params = json!([missing, address, TRIES]);
+            mined.extend(
+                self.call::<Vec<String>>("generatetoaddress", params)
+                    .await?,
+            );
+        }
+        Ok(mined)
     }
 }
 

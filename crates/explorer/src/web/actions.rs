@@ -260,12 +260,8 @@ async fn mine(app: &App, actions: &Actions, wish: &Wish) -> Result<(String, Stri
             None => nobody(app),
         },
     };
-    let params = json!([blocks, to.to_string()]);
-    let hashes: Vec<String> = actions
-        .rpc
-        .call("generatetoaddress", params)
-        .await
-        .map_err(refused)?;
+    let mined = actions.rpc.generate(blocks.into(), &to.to_string()).await;
+    let hashes = mined.map_err(refused)?;
     let newest = hashes.last().cloned().unwrap_or_default();
     Ok((
         format!("The node made {blocks} blocks."),
@@ -329,8 +325,8 @@ async fn reorg(app: &App, actions: &Actions, depth: u32) -> Result<(String, Stri
     rpc.call::<Value>("invalidateblock", json!([left]))
         .await
         .map_err(refused)?;
-    let params = json!([depth + 1, nobody(app).to_string()]);
-    let made = rpc.call::<Vec<String>>("generatetoaddress", params).await;
+    let others = u64::from(depth) + 1;
+    let made = rpc.generate(others, &nobody(app).to_string()).await;
     // Whatever became of that, the blocks are as valid as before.
     rpc.call::<Value>("reconsiderblock", json!([left]))
         .await

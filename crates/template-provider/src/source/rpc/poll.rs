@@ -164,7 +164,8 @@ impl Poller {
 
 /// The node's template; with the id of an earlier one, as soon as it would make another.
 async fn template(node: &NodeRpc, after: Option<&str>) -> Result<NodeTemplate, NodeError> {
-    let mut request = json!({ "rules": ["segwit"] });
+    // A signet gives a template only to those who say that they know of signets; others do not mind.
+    let mut request = json!({ "rules": ["segwit", "signet"] });
     if let Some(id) = after {
         request["longpollid"] = id.into();
     }
