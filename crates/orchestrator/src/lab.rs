@@ -33,7 +33,7 @@ pub use overview::{
 };
 pub use reorg::Reorg;
 pub use status::{LabStatus, ServiceReport};
-pub use traffic::{Traffic, TrafficReport};
+pub use traffic::{Spread, Traffic, TrafficReport, outputs_of};
 pub use verify::{Check, Omission, Story};
 
 use crate::backend::docker::{self, Docker};

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use bitcoin::{Amount, Denomination};
 use clap::Args;
+use orchestrator::lab::Spread;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -30,7 +31,7 @@ Examples:
 
 The lab's wallet pays; blocks of the lab pay that wallet. The node itself mines the block.")]
 pub(crate) struct FaucetArgs {
-    /// An address of regtest.
+    /// An address of the lab's chain: bcrt1q… on regtest, tb1q… on a signet.
     pub(crate) address: String,
 
     /// How much, in BTC.
@@ -41,10 +42,12 @@ pub(crate) struct FaucetArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  lab tx                               a hundred, ten a second
-  lab tx --count 1000 --rate 50 --fee 1-200
-  lab tx --weight 2000000 --rate 20    hold the mempool at half a block, until Ctrl-C
-  lab tx --outputs 50-100 --seconds 30 large ones
+  lab tx                                  a hundred, ten a second
+  lab tx --count 1000 --rate 50 --fee-rate 1..200
+  lab tx --fee-rate 5                     all alike
+  lab tx --fee-rate 1..50 --spread even   as many above 25 sat/vB as below
+  lab tx --weight 2000000                 hold the mempool at half a block, until Ctrl-C
+  lab tx --vsize 1000..4000 --seconds 30  large ones
   lab tx --count 10 --json | jq .mempool_transactions
 
 The lab's wallet pays itself. Its coins are split first, and the node mines a block for that.")]
@@ -53,17 +56,25 @@ pub(crate) struct TxArgs {
     #[arg(short = 'n', long, value_name = "N")]
     pub(crate) count: Option<u64>,
 
-    /// Transactions a second, at most 100.
-    #[arg(long, default_value_t = 10.0, value_name = "N")]
-    pub(crate) rate: f64,
+    /// Transactions a second, at most 100 [default: 10, as many as possible with --weight].
+    #[arg(long, value_name = "N")]
+    pub(crate) rate: Option<f64>,
 
-    /// Fee rates in sat/vB; low ones are as frequent as high ones in proportion.
-    #[arg(long, default_value = "1-50", value_name = "LEAST-MOST", value_parser = range::<f64>)]
-    pub(crate) fee: RangeInclusive<f64>,
+    /// Fee rates in sat/vB: a number, or from..to.
+    #[arg(long, alias = "fee", default_value = "1..50", value_name = "LEAST..MOST", value_parser = range::<f64>)]
+    pub(crate) fee_rate: RangeInclusive<f64>,
 
-    /// Outputs of each, which decide on its size.
-    #[arg(long, default_value = "1-4", value_name = "LEAST-MOST", value_parser = range::<u32>)]
-    pub(crate) outputs: RangeInclusive<u32>,
+    /// How fee rates are spread between the least and the most.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) spread: Spread,
+
+    /// Outputs of each, which decide on its size [default: 1..4, 10..100 with --weight].
+    #[arg(long, value_name = "LEAST..MOST", value_parser = range::<u32>)]
+    pub(crate) outputs: Option<RangeInclusive<u32>>,
+
+    /// Virtual bytes of each, as near as outputs can come to it.
+    #[arg(long, value_name = "LEAST..MOST", value_parser = range::<u32>, conflicts_with = "outputs")]
+    pub(crate) vsize: Option<RangeInclusive<u32>>,
 
     /// Send only while the mempool weighs less than this; a block has room for 4000000.
     #[arg(long, value_name = "WU")]
@@ -97,11 +108,12 @@ fn bitcoins(text: &str) -> Result<Amount, String> {
     }
 }
 
-/// `LEAST-MOST`, or one number for both.
+/// `LEAST..MOST`, or one number for both. A dash does as well.
 fn range<T: FromStr + Clone>(text: &str) -> Result<RangeInclusive<T>, String> {
-    let (least, most) = text.split_once('-').unwrap_or((text, text));
+    let parts = text.split_once("..").or_else(|| text.split_once('-'));
+    let (least, most) = parts.unwrap_or((text, text));
     let number = |text: &str| {
-        let wrong = |_| format!("'{text}' is no number; write 5 or 1-10");
+        let wrong = |_| format!("'{text}' is no number; write 5 or 1..10");
         text.trim().parse::<T>().map_err(wrong)
     };
     Ok(number(least)?..=number(most)?)

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use bitcoin::{Amount, FeeRate, OutPoint};
+use clap::ValueEnum;
 use rand::Rng;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -29,6 +30,13 @@ const OUTPUT: Amount = Amount::from_sat(2_000);
 const SPLIT_FEE: f64 = 2.0;
 /// Weight of a virtual byte.
 const WITNESS_SCALE: u64 = 4;
+/// Virtual bytes of a transaction with one input and a change, and of each further output.
+const REST_VSIZE: u32 = 110;
+const OUTPUT_VSIZE: u32 = 31;
+/// Outputs a transaction has at most, beside the change.
+const MAX_OUTPUTS: u32 = 200;
+/// How often a mempool that is full enough is looked at.
+const HOLD: Duration = Duration::from_millis(100);
 /// How long to wait for a block when every coin is spent.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -43,10 +51,28 @@ pub struct Traffic {
     pub weight: Option<u64>,
     /// How long to go on; none for as long as it takes.
     pub seconds: Option<u64>,
-    /// Satoshis a virtual byte; low ones are as frequent as high ones in proportion.
+    /// Satoshis a virtual byte.
     pub fees: RangeInclusive<f64>,
+    /// How they are spread.
+    pub spread: Spread,
     /// Outputs beside the change: what makes a transaction large or small.
     pub outputs: RangeInclusive<u32>,
+}
+
+/// How fee rates are spread between the least and the most.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Spread {
+    /// As many from 1 to 2 as from 10 to 20: what people pay.
+    #[default]
+    Proportional,
+    /// As many from 1 to 2 as from 10 to 11.
+    Even,
+}
+
+/// The outputs beside the change that make a transaction about so large.
+pub fn outputs_of(vsize: &RangeInclusive<u32>) -> RangeInclusive<u32> {
+    let outputs = |vsize: u32| (vsize.saturating_sub(REST_VSIZE) / OUTPUT_VSIZE).max(1);
+    outputs(*vsize.start())..=outputs(*vsize.end())
 }
 
 /// What was sent, and what the mempool has now.
@@ -54,6 +80,8 @@ pub struct Traffic {
 pub struct TrafficReport {
     /// Transactions sent.
     pub sent: u64,
+    /// In this time.
+    pub seconds: f64,
     /// Their virtual size.
     pub vbytes: u64,
     /// What they pay, in satoshis.
@@ -78,10 +106,15 @@ impl Traffic {
             ));
         }
         let (least, most) = (self.outputs.start(), self.outputs.end());
-        if !(*least >= 1 && least <= most && *most <= 200) {
+        if !(*least >= 1 && least <= most && *most <= MAX_OUTPUTS) {
+            let largest = REST_VSIZE + OUTPUT_VSIZE * MAX_OUTPUTS;
             problems.push(format!(
-                "{least} to {most} outputs are not between 1 and 200"
+                "{least} to {most} outputs are not between 1 and {MAX_OUTPUTS}, which make {largest} \
+                 vB"
             ));
+        }
+        if self.weight == Some(0) {
+            problems.push("a weight of 0 is an empty mempool".to_owned());
         }
         problems
     }
@@ -89,7 +122,26 @@ impl Traffic {
     /// The fee rate at this place between the lowest, 0, and the highest, 1.
     fn fee_at(&self, place: f64) -> f64 {
         let (least, most) = (*self.fees.start(), *self.fees.end());
-        least * (most / least).powf(place)
+        match self.spread {
+            Spread::Proportional => least * (most / least).powf(place),
+            Spread::Even => least + (most - least) * place,
+        }
+    }
+
+    /// How far it is, in words.
+    fn so_far(&self, report: &TrafficReport) -> String {
+        let of = self
+            .count
+            .map_or(String::new(), |count| format!(" of {count}"));
+        let wanted = self.weight.map_or(String::new(), |weight| {
+            let part = 100.0 * report.mempool_weight as f64 / weight as f64;
+            format!(", {part:.0}% of what is wanted")
+        });
+        let rate = report.sent as f64 / report.seconds.max(0.001);
+        format!(
+            "{}{of} sent, {rate:.1}/s; the mempool has {} of {} WU{wanted}",
+            report.sent, report.mempool_transactions, report.mempool_weight
+        )
     }
 
     /// Whether enough was sent.
@@ -126,18 +178,19 @@ impl Lab {
         while !wanted.is_done(sender.report.sent, began.elapsed()) {
             due.tick().await;
             sender.look().await?;
-            if wanted
-                .weight
-                .is_none_or(|weight| sender.report.mempool_weight < weight)
-            {
-                sender.send(wanted).await?;
+            let weight = sender.report.mempool_weight;
+            match wanted.weight.is_none_or(|wanted| weight < wanted) {
+                true => sender.send(wanted).await?,
+                false => tokio::time::sleep(HOLD).await,
             }
+            sender.report.seconds = began.elapsed().as_secs_f64();
             if told.elapsed() >= Duration::from_secs(1) {
                 told = Instant::now();
-                progress(Event::Step(sender.report.to_string()));
+                progress(Event::Step(wanted.so_far(&sender.report)));
             }
         }
         sender.look().await?;
+        sender.report.seconds = began.elapsed().as_secs_f64();
         Ok(sender.report)
     }
 
@@ -260,12 +313,13 @@ mod tests {
             weight: None,
             seconds: Some(3),
             fees: 1.0..=100.0,
+            spread: Spread::Proportional,
             outputs: 1..=4,
         }
     }
 
     #[test]
-    fn fees_are_spread_in_proportion() {
+    fn fees_are_spread_in_proportion_or_evenly() {
         for (place, expected) in [(0.0, 1.0), (0.5, 10.0), (1.0, 100.0)] {
             assert!((traffic().fee_at(place) - expected).abs() < 1e-9, "{place}");
         }
@@ -274,6 +328,41 @@ mod tests {
             ..traffic()
         };
         assert!((one.fee_at(0.3) - 7.0).abs() < 1e-9);
+        let even = Traffic {
+            spread: Spread::Even,
+            ..traffic()
+        };
+        assert!((even.fee_at(0.5) - 50.5).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_size_is_made_of_outputs() {
+        assert_eq!(outputs_of(&(1..=1)), 1..=1);
+        assert_eq!(outputs_of(&(141..=1000)), 1..=28);
+    }
+
+    #[test]
+    fn progress_says_how_much_is_missing() {
+        let report = TrafficReport {
+            sent: 20,
+            seconds: 4.0,
+            mempool_transactions: 7,
+            mempool_weight: 5_000,
+            ..TrafficReport::default()
+        };
+        assert_eq!(
+            traffic().so_far(&report),
+            "20 of 5 sent, 5.0/s; the mempool has 7 of 5000 WU"
+        );
+        let held = Traffic {
+            count: None,
+            weight: Some(20_000),
+            ..traffic()
+        };
+        assert_eq!(
+            held.so_far(&report),
+            "20 sent, 5.0/s; the mempool has 7 of 5000 WU, 25% of what is wanted"
+        );
     }
 
     #[test]
