@@ -111,6 +111,9 @@ Examples:
     Top(TopArgs),
 
     /// Mine blocks now.
+    /// Open the explorer's page in a browser, and print its address.
+    Explorer(ExplorerArgs),
+
     Mine(MineArgs),
 
     /// Pay to an address, and have the payment in the chain at once.
@@ -357,6 +360,24 @@ pub(crate) struct CliArgs {
         required = true,
         trailing_var_arg = true,
         allow_hyphen_values = true,
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  lab explorer
+  lab explorer $(lab cli getbestblockhash)
+  curl -s $(lab explorer --no-open)/miners
+
+Where there is no screen, the address is all it does.")]
+pub(crate) struct ExplorerArgs {
+    /// A block by hash or height, a transaction, an address; the first page when nothing is given.
+    #[arg(value_name = "WHAT")]
+    pub(crate) query: Option<String>,
+
+    /// Only print the address.
+    #[arg(long)]
+    pub(crate) no_open: bool,
+}
+
         value_name = "ARGS"
     )]
     pub(crate) args: Vec<String>,
@@ -402,6 +423,7 @@ mod tests {
             "verify",
             "cli",
             "chaos",
+            "explorer",
             "inspect",
             "snapshot",
             "doctor",

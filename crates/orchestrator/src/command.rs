@@ -7,6 +7,7 @@ mod compose;
 mod doctor;
 mod down;
 mod exec;
+mod explorer;
 mod faucet;
 mod inspect;
 mod logs;
@@ -89,6 +90,7 @@ async fn run_short(cli: &Cli, console: &Console) -> Result<u8> {
         Command::Chaos(args) => chaos::run(args, &open(cli).await?, console).await?,
         Command::Inspect(args) => inspect::run(args, &open(cli).await?, console).await?,
         Command::Build(args) => build::run(args, &cli.name, console).await?,
+        Command::Explorer(args) => explorer::run(args, &open(cli).await?, console).await?,
         Command::Verify => return verify::run(&open(cli).await?, console).await,
         Command::Swap(args) => swap::run(args, open(cli).await?, console).await?,
         Command::Scale(args) => scale::run(args, open(cli).await?, console).await?,

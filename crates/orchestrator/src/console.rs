@@ -111,6 +111,14 @@ impl Console {
         code
     }
 
+    /// Tells programs that the command line makes no sense.
+    pub(crate) fn refused(&self, message: &str) -> Result<()> {
+        let remedy = "see lab help, and lab COMMAND --help";
+        self.print_json(&json!({
+            "error": {"message": message, "remedy": remedy, "exit_code": fault::EXIT_USAGE}
+        }))
+    }
+
     /// Shows how far a long command is.
     pub(crate) fn hear(&self, event: Event) {
         match &self.view {

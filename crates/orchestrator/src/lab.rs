@@ -3,6 +3,7 @@
 mod bringup;
 mod change;
 mod decision;
+mod explorer;
 mod faucet;
 mod first_block;
 mod mine;

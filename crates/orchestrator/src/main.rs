@@ -20,7 +20,14 @@ fn main() -> ExitCode {
         Err(error) => {
             // Nobody is left to tell when even this cannot be written.
             let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { EXIT_USAGE } else { 0 });
+            if !error.use_stderr() {
+                return ExitCode::SUCCESS;
+            }
+            if std::env::args_os().any(|word| word == "--json") {
+                let message = error.render().to_string();
+                let _ = Console::new(true).refused(message.trim_end());
+            }
+            return ExitCode::from(EXIT_USAGE);
         }
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
