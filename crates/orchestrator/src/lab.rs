@@ -41,6 +41,7 @@ use crate::backend::docker::{self, Docker};
 use crate::backend::process::Process;
 use crate::backend::{AnyBackend, Backend, BackendKind, Lines, LogRange, Removed, ServiceStatus};
 use crate::fault::Fault;
+use crate::names;
 use crate::plan;
 use crate::probe::Prober;
 use crate::programs::Programs;
@@ -237,10 +238,10 @@ impl Lab {
     pub fn service(&self, name: &str) -> Result<&ServiceSpec> {
         let found = self.specs.iter().find(|spec| spec.name == name);
         found.ok_or_else(|| {
-            let names: Vec<_> = self.specs.iter().map(|spec| spec.name.as_str()).collect();
+            let names = self.specs.iter().map(|spec| spec.name.as_str());
             Fault::usage(
                 format!("lab '{}' has no service '{name}'", self.name()),
-                format!("name one of {}", names.join(", ")),
+                names::remedy(name, names),
             )
             .into()
         })

@@ -19,6 +19,7 @@ pub mod image;
 pub mod lab;
 pub mod links;
 pub mod log;
+pub mod names;
 pub mod port;
 pub mod programs;
 pub mod progress;

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::fault::Fault;
 use crate::lab::Lab;
+use crate::names;
 use crate::rpc;
 use crate::service::relay;
 
@@ -137,6 +138,37 @@ pub struct Rule {
     pub times: Option<u32>,
 }
 
+/// Whether the relay knows messages of this name.
+///
+/// # Errors
+/// It does not; says which it knows.
+pub fn check_message(name: &str) -> Result<(), Fault> {
+    // What it shows of messages it cannot tell.
+    let unknown = ["unknown"];
+    let mut known = ::relay::fields::names().chain(unknown);
+    if known.any(|known| known.eq_ignore_ascii_case(name)) {
+        return Ok(());
+    }
+    Err(Fault::usage(
+        format!("there is no message '{name}'"),
+        names::remedy(name, ::relay::fields::names()),
+    ))
+}
+
+/// Whether there are such messages, with such fields.
+///
+/// # Errors
+/// There are not; says what there is.
+pub fn check_rule(rule: &Rule) -> Result<(), Fault> {
+    check_message(&rule.message)?;
+    let same: Result<::relay::rule::Rule, _> = serde_json::from_value(json!(rule));
+    let same = same.map_err(|error| error.to_string());
+    same.and_then(|rule| rule.check()).map_err(|cause| {
+        let remedy = "lab inspect shows messages with their fields, as they pass";
+        Fault::usage(cause, remedy)
+    })
+}
+
 impl Lab {
     /// The relay on its links.
     ///
@@ -175,10 +207,17 @@ impl Relay {
         let is_it = |link: &&Link| link.name == target || link.is_of(target);
         let found: Vec<Link> = links.iter().filter(is_it).cloned().collect();
         if found.is_empty() {
-            let names: Vec<_> = links.iter().map(|link| link.name.as_str()).collect();
+            let names = links.iter().map(|link| link.name.as_str());
+            let ends = links.iter().flat_map(|link| link.name.split(':'));
+            let remedy = match names::nearest(target, ends) {
+                Some(service) if !target.contains(':') => {
+                    format!("did you mean the links of {service}?")
+                }
+                _ => names::remedy(target, names),
+            };
             return Err(Fault::usage(
                 format!("'{target}' is no link, nor a service that has links"),
-                format!("name one of {}; or a service", names.join(", ")),
+                remedy,
             )
             .into());
         }

@@ -7,6 +7,7 @@ mod built_in;
 pub mod condition;
 pub mod report;
 pub mod run;
+mod stage;
 pub mod step;
 
 use std::path::Path;
@@ -19,7 +20,9 @@ pub use built_in::BUILT_IN;
 
 use crate::duration;
 use crate::fault::Fault;
+use crate::names;
 use crate::topology::{self, Topology};
+use stage::Stage;
 use step::{Action, Expectation};
 
 /// How long an expectation has to come true unless it says otherwise.
@@ -87,9 +90,14 @@ pub fn find(argument: &str) -> Result<String> {
             Fault::usage(cause, "give the path of a readable .toml file").into()
         });
     }
+    let near = names::nearest(argument, BUILT_IN.iter().map(|(name, _)| *name));
+    let near = near.map_or(String::new(), |near| format!("did you mean {near}? "));
     Err(Fault::usage(
         format!("there is no scenario '{argument}'"),
-        "lab scenario list tells those that come with the lab; or give the path of a .toml file",
+        format!(
+            "{near}lab scenario list tells those that come with the lab; or give the path of a \
+             .toml file"
+        ),
     )
     .into())
 }
@@ -263,10 +271,10 @@ impl Reader<'_> {
                 What::Do(self.read(at, action)?)
             }
             unknown => {
-                self.problems.push(format!(
-                    "{at}.{unknown}: there is no such step; there are expect, {}",
-                    step::ACTIONS.join(", ")
-                ));
+                let known = ["expect"].into_iter().chain(step::ACTIONS.iter().copied());
+                let remedy = names::remedy(unknown, known);
+                self.problems
+                    .push(format!("{at}.{unknown}: there is no such step; {remedy}"));
                 return None;
             }
         };
@@ -295,27 +303,16 @@ impl Reader<'_> {
             .ok()
     }
 
-    /// Whether every service and link that is named is there.
+    /// Whether everything that is named is there.
     fn names(&mut self, topology: &str, steps: &[Step]) {
         let Ok(topology) = Topology::parse(topology) else {
             return;
         };
-        let mut services: Vec<&str> = topology.services.iter().map(|s| s.name.as_str()).collect();
-        services.push("relay");
+        let stage = Stage::of(&topology);
         for (at, step) in steps.iter().enumerate() {
-            let named = match &step.what {
-                What::Do(action) => action.names(),
-                What::Expect { expectation, .. } | What::Hold { expectation, .. } => {
-                    expectation.names()
-                }
-            };
-            let ends = named.iter().flat_map(|name| name.split(':'));
-            for unknown in ends.filter(|end| !services.contains(end)) {
-                self.problems.push(format!(
-                    "steps[{at}]: the topology has no '{unknown}'; it has {}",
-                    services.join(", ")
-                ));
-            }
+            let problems = stage.problems(&step.what).into_iter();
+            self.problems
+                .extend(problems.map(|problem| format!("steps[{at}]: {problem}")));
         }
     }
 }

@@ -222,7 +222,25 @@ impl VolumeRole {
 
 /// The specs of a whole topology, which must have passed its check.
 pub fn specs(topology: &Topology, site: &Site<'_>) -> Vec<ServiceSpec> {
-    let links = relay::Links::default();
+    wired(topology, site).0
+}
+
+/// What a topology would be on Docker, with everything left open that differs from lab to lab; and
+/// its links, when it has relays.
+pub(crate) fn sketch(topology: &Topology, subnet: Subnet) -> (Vec<ServiceSpec>, Vec<String>) {
+    let site = Site {
+        subnet,
+        paths: &Paths::Container,
+        secrets: &Secrets::blank(),
+        reward_address: "",
+        links: None,
+    };
+    let (specs, links) = wired(topology, &site);
+    (specs, links.names())
+}
+
+fn wired(topology: &Topology, site: &Site<'_>) -> (Vec<ServiceSpec>, relay::Links) {
+    let links = relay::Links::of(topology);
     let site = &Site {
         links: topology.relays.then_some(&links),
         ..*site
@@ -250,7 +268,7 @@ pub fn specs(topology: &Topology, site: &Site<'_>) -> Vec<ServiceSpec> {
         specs.push(relay::spec(&links, site));
     }
     publish_once(&mut specs);
-    specs
+    (specs, links)
 }
 
 /// A host has each port number once; the service with the lowest address gets it.

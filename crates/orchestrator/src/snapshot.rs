@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::backend::{Backend, BackendKind, State};
 use crate::fault::Fault;
 use crate::lab::Lab;
+use crate::names;
 use crate::programs::Programs;
 use crate::progress::{Event, Progress};
 use crate::secrets::Secrets;
@@ -90,7 +91,7 @@ impl Snapshots {
                     format!("there is no snapshot '{name}'"),
                     match names.is_empty() {
                         true => "make one: lab snapshot save NAME".to_owned(),
-                        false => format!("name one of {}", names.join(", ")),
+                        false => names::remedy(name, names.iter().map(String::as_str)),
                     },
                 )
                 .into());

@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
 use crate::fault::Fault;
+use crate::names;
 use crate::service::btc_node::BtcNode;
 use crate::service::cpuminer::Cpuminer;
 use crate::service::explorer::Explorer;
@@ -247,10 +248,10 @@ pub fn find(argument: &str) -> Result<String> {
             Fault::usage(cause, "give the path of a readable .toml file").into()
         });
     }
-    let names: Vec<_> = BUILT_IN.iter().map(|(name, _)| *name).collect();
+    let known = names::remedy(argument, BUILT_IN.iter().map(|(name, _)| *name));
     Err(Fault::usage(
         format!("there is no topology '{argument}'"),
-        format!("use {}, or the path of a .toml file", names.join(", ")),
+        format!("{known}; or give the path of a .toml file"),
     )
     .into())
 }
@@ -286,17 +287,18 @@ fn service(name: String, value: Value, problems: &mut Vec<String>) -> Option<Ser
         problems.push(format!("{at}: is no table; write [{at}]"));
         return None;
     };
-    let known: Vec<_> = KINDS.iter().map(|(kind, _)| *kind).collect();
-    let known = known.join(", ");
     let kind: Option<String> = take(&mut table, "kind", &at, problems);
     let host: Option<u8> = take(&mut table, "host", &at, problems);
     let after = take(&mut table, "after", &at, problems).unwrap_or_default();
     let Some(kind) = kind else {
+        let known: Vec<_> = KINDS.iter().map(|(kind, _)| *kind).collect();
+        let known = known.join(", ");
         problems.push(format!("{at}.kind: is missing; one of {known}"));
         return None;
     };
     let Some((_, usual_host)) = KINDS.iter().find(|(name, _)| *name == kind) else {
-        problems.push(format!("{at}.kind: there is no '{kind}'; one of {known}"));
+        let known = names::remedy(&kind, KINDS.iter().map(|(kind, _)| *kind));
+        problems.push(format!("{at}.kind: there is no '{kind}'; {known}"));
         return None;
     };
     let kind = match kind.as_str() {

@@ -34,6 +34,7 @@ async fn disturbs(backend: Backend) {
     a_paused_service_goes_on_by_itself(&site, &lab).await;
     a_killed_service_stays_away_as_long_as_asked(&site, &lab).await;
     what_has_no_end_is_healed_on_request(&site, &lab).await;
+    miners_come_and_go_on_links_of_their_own(&site);
     drop(lab);
     // A keeper still sleeps, and a service stands still.
     site.json(&["chaos", "pause", "pool", "--for", "1h"]);
@@ -154,6 +155,29 @@ async fn a_killed_service_stays_away_as_long_as_asked(site: &Site, lab: &Lab) {
     site.json(&["mine", "1"]);
 }
 
+fn miners_come_and_go_on_links_of_their_own(site: &Site) {
+    let links = || {
+        let listed = site.json(&["chaos", "list"]);
+        let links = listed["links"].as_array().unwrap().iter();
+        let names = links.map(|link| link["name"].as_str().unwrap().to_owned());
+        names.collect::<Vec<_>>()
+    };
+    let before = links();
+    let scaled = site.json(&["scale", "mining-device=3"]);
+    assert_eq!(scaled["started"].as_array().unwrap().len(), 2, "{scaled}");
+    let deadline = Instant::now() + DEADLINE;
+    // A device is ready when a share of its was accepted, and that came by its own link.
+    let shares = ["--type", "SubmitShares.Success"];
+    while messages(site, "mining-device-3:pool", &shares).is_empty() {
+        assert!(Instant::now() < deadline);
+    }
+    assert_eq!(links().len(), before.len() + 2);
+    let scaled = site.json(&["scale", "mining-device=1"]);
+    assert_eq!(scaled["removed"].as_array().unwrap().len(), 2, "{scaled}");
+    assert_eq!(links(), before);
+    site.json(&["mine", "1"]);
+}
+
 async fn what_has_no_end_is_healed_on_request(site: &Site, lab: &Lab) {
     site.json(&["chaos", "pause", "pool"]);
     site.json(&["chaos", "delay", "pool", "100ms"]);
@@ -167,6 +191,8 @@ async fn what_has_no_end_is_healed_on_request(site: &Site, lab: &Lab) {
         (&["chaos", "delay", "pool", "1d"], 64),
         (&["inspect", "pool:btc-node"], 64),
         (&["inspect", SHARES, "--drop", "Nonsense"], 64),
+        (&["inspect", "--type", "SetTargt"], 64),
+        (&["explorer"], 64),
     ] {
         let output = site.lab(arguments);
         assert_eq!(output.status.code(), Some(code), "{arguments:?} {output:?}");

@@ -11,6 +11,7 @@ use orchestrator::backend::docker::{Docker, Packed, Settings};
 use orchestrator::fault::Fault;
 use orchestrator::image;
 use orchestrator::lab::Lab;
+use orchestrator::names;
 use orchestrator::programs::{CORE_SCRIPT, Programs};
 use orchestrator::state::{self, Record, StateDir};
 use orchestrator::subnet::Subnet;
@@ -124,13 +125,10 @@ fn chosen(args: &BuildArgs, record: Option<&Record>) -> Result<Vec<&'static str>
         let found = by_service.or_else(|| image::names().find(|known| known == name));
         found.ok_or_else(|| {
             let services = topology.services.iter().map(|one| one.name.as_str());
-            let mut known: BTreeSet<&str> = services.collect();
-            for image in image::names() {
-                known.insert(image);
-            }
+            let known: BTreeSet<&str> = services.chain(image::names()).collect();
             Fault::usage(
                 format!("there is no service '{name}' to build"),
-                format!("name one of {}", Vec::from_iter(known).join(", ")),
+                names::remedy(name, known),
             )
         })
     };

@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 use orchestrator::compose::{self, CONFIGURATIONS, SECRETS};
 use orchestrator::fault::Fault;
+use orchestrator::names;
 use orchestrator::subnet::Subnet;
 use orchestrator::topology;
 use serde_json::json;
@@ -18,8 +19,8 @@ pub(crate) fn run(args: &ComposeArgs, console: &Console) -> Result<()> {
         return Err(Fault::usage(
             format!("'{}' does not come with the program", args.topology),
             format!(
-                "name one of {}; its image has these and no file of yours",
-                names.join(", ")
+                "{}; its image has these and no file of yours",
+                names::remedy(&args.topology, names)
             ),
         )
         .into());

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use orchestrator::fault::Fault;
 use orchestrator::lab::Lab;
-use orchestrator::links::{Message, Relay, Rule};
+use orchestrator::links::{self, Message, Relay, Rule};
 use serde_json::Value;
 
 use crate::cli::InspectArgs;
@@ -15,6 +15,7 @@ use crate::console::Console;
 const MAX_SHOWN: usize = 24;
 
 pub(crate) async fn run(args: &InspectArgs, lab: &Lab, console: &Console) -> Result<()> {
+    let rules = check(args)?;
     let relay = lab.relay()?;
     let links: Vec<String> = match &args.link {
         Some(link) => relay.find(link).await?,
@@ -34,7 +35,6 @@ pub(crate) async fn run(args: &InspectArgs, lab: &Lab, console: &Console) -> Res
         )
         .into());
     }
-    let rules = rules(args)?;
     if args.heal {
         for link in &links {
             relay.heal(link).await?;
@@ -98,6 +98,18 @@ fn is_wanted(args: &InspectArgs, message: &Message) -> bool {
         && args
             .direction
             .is_none_or(|direction| direction.name() == message.direction)
+}
+
+/// The rules that are asked for, after a look at every name: nothing happens when one is wrong.
+fn check(args: &InspectArgs) -> Result<Vec<Rule>, Fault> {
+    let rules = rules(args)?;
+    for message in &args.types {
+        links::check_message(message)?;
+    }
+    for rule in &rules {
+        links::check_rule(rule)?;
+    }
+    Ok(rules)
 }
 
 fn rules(args: &InspectArgs) -> Result<Vec<Rule>, Fault> {

@@ -68,15 +68,37 @@ impl Lab {
                 _ => drop(record.replicas.insert(name.clone(), *count)),
             }
         }
+        let before = self.record.clone();
+        let changed = self.turn_into(record, progress).await;
+        if let Err(error) = changed {
+            let restored = self.turn_into(before, progress).await;
+            restored.context("making the lab what it was")?;
+            return Err(error.context("the lab has as many miners as before"));
+        }
+        changed
+    }
+
+    /// Makes the lab what a record says: services that are no part of it go, those whose
+    /// configuration is another one are made anew, new ones come.
+    async fn turn_into(&mut self, record: Record, progress: Progress<'_>) -> Result<Scaled> {
         let before = self.specs.clone();
         self.become_as(record)?;
-        let has = |specs: &[ServiceSpec], name: &str| specs.iter().any(|spec| spec.name == name);
+        let same = |name: &str| before.iter().find(|spec| spec.name == name);
         let mut removed = Vec::new();
-        for spec in before.iter().filter(|spec| !has(&self.specs, &spec.name)) {
-            self.backend.discard(spec).await?;
-            removed.push(spec.name.clone());
+        for spec in &before {
+            if !self.specs.iter().any(|now| now.name == spec.name) {
+                self.backend.discard(spec).await?;
+                removed.push(spec.name.clone());
+            }
         }
-        let added = self.specs.iter().filter(|spec| !has(&before, &spec.name));
+        // The relay, which has a port for each link, and who shows the lab.
+        let is_other = |spec: &&ServiceSpec| same(&spec.name).is_some_and(|old| old != *spec);
+        for spec in self.specs.iter().filter(is_other) {
+            if self.backend.status(&spec.name).await?.state != State::Absent {
+                self.replace(&spec.name, progress).await?;
+            }
+        }
+        let added = self.specs.iter().filter(|spec| same(&spec.name).is_none());
         let added: Vec<ServiceSpec> = added.cloned().collect();
         let mut started = self.bring_up(&added, progress).await?;
         started.sort_by(|a, b| a.service.cmp(&b.service));

@@ -11,8 +11,7 @@ use crate::backend::docker::Docker;
 use crate::fault::Fault;
 use crate::port;
 use crate::progress::{Event, Progress};
-use crate::secrets::Secrets;
-use crate::service::{self, Paths, ServiceSpec, Site};
+use crate::service::{self, ServiceSpec};
 use crate::state::Record;
 use crate::subnet::Subnet;
 use crate::topology::Topology;
@@ -139,14 +138,7 @@ fn first<T: Copy + PartialEq + std::fmt::Display>(
 }
 
 fn specs(topology: &Topology, subnet: Subnet) -> Vec<ServiceSpec> {
-    let site = Site {
-        subnet,
-        paths: &Paths::Container,
-        secrets: &Secrets::blank(),
-        reward_address: "",
-        links: None,
-    };
-    service::specs(topology, &site)
+    service::sketch(topology, subnet).0
 }
 
 #[cfg(test)]

@@ -154,24 +154,8 @@ impl Play<'_> {
                 let fault = json!({ "fault": "loss", "probability": loss.percent / 100.0 });
                 self.disturb(&loss.link, fault, loss.lasts).await?;
             }
-            Action::Drop(drop) => {
-                let rule = Rule {
-                    message: drop.message.clone(),
-                    direction: drop.direction.clone(),
-                    set: BTreeMap::new(),
-                    times: drop.times,
-                };
-                self.rule(&drop.link, &rule).await?;
-            }
-            Action::Rewrite(rewrite) => {
-                let rule = Rule {
-                    message: rewrite.message.clone(),
-                    direction: rewrite.direction.clone(),
-                    set: rewrite.set.clone(),
-                    times: rewrite.times,
-                };
-                self.rule(&rewrite.link, &rule).await?;
-            }
+            Action::Drop(drop) => self.rule(&drop.link, &drop.rule()).await?,
+            Action::Rewrite(rewrite) => self.rule(&rewrite.link, &rewrite.rule()).await?,
             Action::Heal(targets) => drop(self.lab.heal(targets).await?),
             Action::Garbage(garbage) => self.garbage(garbage).await?,
             Action::Check(check) => self.check(check).await?,

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::condition::Condition;
 use crate::duration;
+use crate::links::Rule;
 
 /// The names of [`Action`].
 pub const ACTIONS: &[&str] = &[
@@ -269,39 +270,26 @@ pub struct Log {
     pub contains: String,
 }
 
-impl Action {
-    /// The services and links it names.
-    pub fn names(&self) -> Vec<&str> {
-        match self {
-            Self::Mine(_) | Self::Send(_) | Self::Reorg(_) => Vec::new(),
-            Self::Stop(names) | Self::Start(names) | Self::Restart(names) | Self::Heal(names) => {
-                names.iter().map(String::as_str).collect()
-            }
-            Self::Kill(one) | Self::Pause(one) => vec![&one.service],
-            Self::Partition(one) => vec![&one.link],
-            Self::Delay(one) => vec![&one.link],
-            Self::Loss(one) => vec![&one.link],
-            Self::Drop(one) => vec![&one.link],
-            Self::Rewrite(one) => vec![&one.link],
-            Self::Garbage(one) => vec![&one.service],
-            Self::Check(one) => vec![&one.service],
+impl DropRule {
+    /// As the relay takes it.
+    pub fn rule(&self) -> Rule {
+        Rule {
+            message: self.message.clone(),
+            direction: self.direction.clone(),
+            set: BTreeMap::new(),
+            times: self.times,
         }
     }
 }
 
-impl Expectation {
-    /// The services and links it names.
-    pub fn names(&self) -> Vec<&str> {
-        match self {
-            Self::Ready(name) | Self::NotReady(name) => vec![name],
-            Self::Blocks(_) | Self::BlockWith(_) => Vec::new(),
-            Self::SameTip(names) | Self::NeverEnded(names) => {
-                names.iter().map(String::as_str).collect()
-            }
-            Self::Told(one) => vec![&one.service],
-            Self::Metric(one) => vec![&one.service],
-            Self::Message(one) | Self::NoMessage(one) => vec![&one.link],
-            Self::Log(one) => vec![&one.service],
+impl RewriteRule {
+    /// As the relay takes it.
+    pub fn rule(&self) -> Rule {
+        Rule {
+            message: self.message.clone(),
+            direction: self.direction.clone(),
+            set: self.set.clone(),
+            times: self.times,
         }
     }
 }

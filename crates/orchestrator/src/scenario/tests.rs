@@ -67,6 +67,18 @@ fn every_problem_is_told_at_once() {
         [[steps]]
         mine = { blocks = 1 }
         send = 1
+        [[steps]]
+        expect = { message = { link = "pool:btc-node", message = "SetTargt" } }
+        [[steps]]
+        expect = { message = { link = "pool", message = "SetTarget", fields = { x = "== 1" }, fate = "pased" } }
+        [[steps]]
+        rewrite = { link = "mining-device:pool", message = "SetTarget", set = { maximum = 1 } }
+        [[steps]]
+        garbage = { service = "pool", port = "minning", connections = 1, bytes = 1 }
+        [[steps]]
+        expect = { metric = { service = "btc-node", name = "x", is = "> 0" } }
+        [[steps]]
+        heal = ["pool:jdc"]
         "#,
     )
     .unwrap_err();
@@ -75,13 +87,21 @@ fn every_problem_is_told_at_once() {
         "speed: unknown key",
         "quick: ",
         "limit: 'soon'",
-        "steps[0].fly: there is no such step; there are expect, mine",
+        "steps[0].fly: there is no such step; name one of expect, mine",
         "steps[1]: within and hold belong to expect",
         "steps[2]",
         "'>= many' can never be",
-        "has no 'nobody'; it has btc-node",
+        "no service 'nobody'; name one of btc-node",
+        "no link 'pool:nobody', nor such a service; did you mean pool:btc-node",
         "steps[6]: give within",
         "steps[7]: does not do exactly one thing",
+        "no message 'SetTargt'; did you mean SetTarget?",
+        "SetTarget has no field 'x'; name one of channel_id",
+        "'pased' is no fate of a message; did you mean passed?",
+        "SetTarget has no field 'maximum'",
+        "pool has no port 'minning'; did you mean mining?",
+        "btc-node has no port 'http'; name one of rpc, p2p",
+        "no link 'pool:jdc'",
     ] {
         assert!(fault.cause.contains(says), "{says}: {}", fault.cause);
     }

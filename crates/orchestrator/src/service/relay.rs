@@ -10,6 +10,7 @@ use std::net::SocketAddrV4;
 use serde::Serialize;
 
 use super::{ConfigFile, Origin, Port, Probe, Restart, ServiceSpec, Site};
+use crate::topology::Topology;
 
 /// Its name among the services.
 pub const NAME: &str = "relay";
@@ -17,8 +18,10 @@ pub const NAME: &str = "relay";
 pub const HOST: u8 = 100;
 /// Where it serves its health, the links and what passes them.
 pub const HTTP_PORT: u16 = 9097;
-/// The port of the first link; the others follow.
+/// Where the ports of links begin.
 const FIRST_PORT: u16 = 20_000;
+/// Ports for the links of each client, more than it has servers.
+const PORTS: u16 = 80;
 
 /// What is spoken on a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -31,8 +34,12 @@ pub enum Speaks {
 }
 
 /// The links of a lab, noted down while the specs of their clients are made.
-#[derive(Debug, Default)]
-pub struct Links(RefCell<Vec<Link>>);
+#[derive(Debug)]
+pub struct Links {
+    /// The last byte of each client's address.
+    hosts: BTreeMap<String, u8>,
+    noted: RefCell<Vec<Link>>,
+}
 
 /// A link, as the relay is told of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -44,7 +51,28 @@ struct Link {
     protocol: Speaks,
 }
 
+impl Link {
+    fn client(&self) -> Option<&str> {
+        self.name.split_once(':').map(|(client, _)| client)
+    }
+}
+
 impl Links {
+    /// None yet of a lab with these services.
+    pub(super) fn of(topology: &Topology) -> Self {
+        let services = topology.services.iter();
+        Self {
+            hosts: services.map(|one| (one.name.clone(), one.host)).collect(),
+            noted: RefCell::default(),
+        }
+    }
+
+    /// The name of each.
+    pub(super) fn names(&self) -> Vec<String> {
+        let noted = self.noted.borrow();
+        noted.iter().map(|link| link.name.clone()).collect()
+    }
+
     /// Where `client` reaches the server.
     fn through(
         &self,
@@ -53,13 +81,17 @@ impl Links {
         speaks: Speaks,
         site: &Site<'_>,
     ) -> SocketAddrV4 {
-        let mut links = self.0.borrow_mut();
+        let mut links = self.noted.borrow_mut();
         let name = format!("{client}:{}", server.0);
         if let Some(known) = links.iter().find(|link| link.name == name) {
             return known.listen_address;
         }
-        let port = u16::try_from(links.len()).expect("a lab has 253 addresses");
-        let listen_address = SocketAddrV4::new(site.subnet.host(HOST), FIRST_PORT + port);
+        // By who it is for, so that nobody's port changes when others come and go.
+        let is_own = |link: &&Link| link.client() == Some(client);
+        let number = links.iter().filter(is_own).count();
+        let number = u16::try_from(number).expect("a lab has a hundred addresses");
+        let port = FIRST_PORT + PORTS * u16::from(self.hosts[client]) + number;
+        let listen_address = SocketAddrV4::new(site.subnet.host(HOST), port);
         links.push(Link {
             name,
             listen_address,
@@ -71,11 +103,8 @@ impl Links {
 
     /// Whether a service is a client of any link.
     pub(super) fn has_client(&self, service: &str) -> bool {
-        let links = self.0.borrow();
-        links.iter().any(|link| {
-            let client = link.name.split_once(':').map(|(client, _)| client);
-            client == Some(service)
-        })
+        let links = self.noted.borrow();
+        links.iter().any(|link| link.client() == Some(service))
     }
 }
 
@@ -109,7 +138,7 @@ pub fn spec(links: &Links, site: &Site<'_>) -> ServiceSpec {
     let config = Config {
         monitoring_address: SocketAddrV4::new(address, HTTP_PORT),
         authority_secret_key: &site.secrets.authority_secret_key,
-        links: links.0.borrow().clone(),
+        links: links.noted.borrow().clone(),
     };
     let file = site.paths.config(NAME).join(format!("{NAME}.toml"));
     let text = toml::to_string(&config).expect("made of strings and numbers only");

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Kind, Service, Topology};
 use crate::fault::Fault;
+use crate::names;
 use crate::service::relay;
 
 /// Where replicas get their addresses: above those that topologies give by themselves.
@@ -42,12 +43,12 @@ impl Topology {
         let found = self.service(name).filter(|service| service.is_miner());
         found.ok_or_else(|| {
             let miners = self.services.iter().filter(|service| service.is_miner());
-            let names: Vec<_> = miners.map(|service| service.name.as_str()).collect();
+            let names: Vec<&str> = miners.map(|service| service.name.as_str()).collect();
             Fault::usage(
                 format!("'{name}' is no miner of this lab, and only miners can be multiplied"),
                 match names.is_empty() {
                     true => "add a miner to the topology".to_owned(),
-                    false => format!("name one of {}", names.join(", ")),
+                    false => names::remedy(name, names),
                 },
             )
         })
