@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use orchestrator::backend::BackendKind;
+use orchestrator::difficulty::Difficulty;
 use orchestrator::log::Level;
 use orchestrator::subnet::Subnet;
 
@@ -110,10 +111,10 @@ Examples:
     /// Watch the whole lab: connections, templates, shares, blocks, logs.
     Top(TopArgs),
 
-    /// Mine blocks now.
     /// Open the explorer's page in a browser, and print its address.
     Explorer(ExplorerArgs),
 
+    /// Mine blocks now.
     Mine(MineArgs),
 
     /// Pay to an address, and have the payment in the chain at once.
@@ -213,6 +214,7 @@ Examples:
 Examples:
   lab up                                      the minimal topology, on Docker or as processes
   lab up --backend process                    without Docker
+  lab up full --difficulty mid                a block takes some fifty shares
   lab up my.toml --name second --subnet 10.11.0.0/24 --bind 127.0.0.2
   lab up --json | tail -n 1 | jq .first_block_seconds
 
@@ -238,6 +240,11 @@ pub(crate) struct UpArgs {
     /// Put a relay on every link, for chaos and inspect; it adds a hop.
     #[arg(long)]
     pub(crate) relays: bool,
+
+    /// A chain on which a share is no block, a signet of the lab's own: how long a miner takes
+    /// for a block [default: regtest, where a share is a block].
+    #[arg(long, value_enum)]
+    pub(crate) difficulty: Option<Difficulty>,
 
     /// Return as soon as every service is ready.
     #[arg(long)]
@@ -354,13 +361,6 @@ pub(crate) struct TopArgs {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct CliArgs {
-    /// Arguments of bitcoin-cli.
-    #[arg(
-        required = true,
-        trailing_var_arg = true,
-        allow_hyphen_values = true,
-#[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   lab explorer
@@ -378,6 +378,13 @@ pub(crate) struct ExplorerArgs {
     pub(crate) no_open: bool,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct CliArgs {
+    /// Arguments of bitcoin-cli.
+    #[arg(
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
         value_name = "ARGS"
     )]
     pub(crate) args: Vec<String>,
@@ -416,6 +423,7 @@ mod tests {
             "logs",
             "exec",
             "top",
+            "explorer",
             "mine",
             "faucet",
             "tx",
@@ -423,7 +431,6 @@ mod tests {
             "verify",
             "cli",
             "chaos",
-            "explorer",
             "inspect",
             "snapshot",
             "doctor",

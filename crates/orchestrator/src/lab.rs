@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use bitcoin::Network;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -106,22 +107,29 @@ impl Lab {
                 },
             )
         })?;
-        let backend = match record.backend {
-            BackendKind::Process => {
-                AnyBackend::Process(Process::new(state.clone(), programs.clone()))
-            }
+        let backend = Self::reach(&record, &state, programs.clone()).await?;
+        let secrets = Secrets::load(&state.secrets_file())?;
+        Self::assemble(state, record, secrets, backend, programs)
+    }
+
+    /// What runs the services of a lab with this record.
+    pub(crate) async fn reach(
+        record: &Record,
+        state: &StateDir,
+        programs: Programs,
+    ) -> Result<AnyBackend> {
+        Ok(match record.backend {
+            BackendKind::Process => AnyBackend::Process(Process::new(state.clone(), programs)),
             BackendKind::Docker => {
                 let settings = docker::Settings {
                     subnet: record.subnet,
                     bind: record.bind,
                     build: false,
-                    programs: programs.clone(),
+                    programs,
                 };
-                AnyBackend::Docker(Docker::connect(name, settings).await?)
+                AnyBackend::Docker(Docker::connect(state.name(), settings).await?)
             }
-        };
-        let secrets = Secrets::load(&state.secrets_file())?;
-        Self::assemble(state, record, secrets, backend, programs)
+        })
     }
 
     fn assemble(
@@ -133,7 +141,7 @@ impl Lab {
     ) -> Result<Self> {
         let topology = Self::topology_by(&record)?;
         let specs = Self::specs_by(&record, &secrets, &state)?;
-        let reward_address = Wallet::new(&secrets)?.address().to_string();
+        let reward_address = Wallet::new(&secrets, topology.network())?.address();
         Ok(Self {
             prober: Prober::new(secrets.clone(), reward_address),
             state,
@@ -154,8 +162,15 @@ impl Lab {
     }
 
     /// The services of a lab with this record.
-    fn specs_by(record: &Record, secrets: &Secrets, state: &StateDir) -> Result<Vec<ServiceSpec>> {
-        let reward_address = Wallet::new(secrets)?.address().to_string();
+    pub(crate) fn specs_by(
+        record: &Record,
+        secrets: &Secrets,
+        state: &StateDir,
+    ) -> Result<Vec<ServiceSpec>> {
+        let topology = Self::topology_by(record)?;
+        let reward_address = Wallet::new(secrets, topology.network())?
+            .address()
+            .to_string();
         let paths = match record.backend {
             BackendKind::Docker => Paths::Container,
             BackendKind::Process => Paths::Directory(state.path().to_owned()),
@@ -167,7 +182,7 @@ impl Lab {
             reward_address: &reward_address,
             links: None,
         };
-        let mut specs = service::specs(&Self::topology_by(record)?, &site);
+        let mut specs = service::specs(&topology, &site);
         change::check_swaps(
             record,
             &specs.iter().map(|spec| spec.name.as_str()).collect(),
@@ -219,6 +234,11 @@ impl Lab {
     /// Its network.
     pub fn subnet(&self) -> Subnet {
         self.record.subnet
+    }
+
+    /// Its chain.
+    pub fn network(&self) -> Network {
+        self.topology.network()
     }
 
     /// Its keys and passwords.
@@ -283,7 +303,7 @@ impl Lab {
     /// # Errors
     /// When the wallet's key is damaged.
     pub fn wallet(&self) -> Result<Wallet> {
-        Wallet::new(&self.secrets)
+        Wallet::new(&self.secrets, self.network())
     }
 
     /// How a service is doing, as the backend sees it.

@@ -11,6 +11,7 @@
 pub mod backend;
 pub mod chaos;
 pub mod compose;
+pub mod difficulty;
 pub mod doctor;
 pub mod dump;
 pub mod duration;
@@ -27,6 +28,7 @@ pub mod rpc;
 pub mod scenario;
 pub mod secrets;
 pub mod service;
+pub mod signet;
 pub mod snapshot;
 pub mod startup;
 pub mod state;

@@ -3,6 +3,7 @@
 use std::net::SocketAddrV4;
 use std::time::Duration;
 
+use bitcoin::{Address, Network};
 use futures_util::future;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -12,6 +13,7 @@ use crate::rpc::{self, NodeError, Rpc};
 use crate::secrets::Secrets;
 use crate::service::btc_node::BOOTSTRAP_BLOCKS;
 use crate::service::{Probe, ServiceSpec};
+use crate::signet;
 
 /// A service answers such a question from a snapshot; longer means that it hangs.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -31,7 +33,7 @@ pub(crate) enum Readiness {
 pub(crate) struct Prober {
     http: reqwest::Client,
     secrets: Secrets,
-    reward_address: String,
+    reward_address: Address,
 }
 
 /// What a service tells of itself.
@@ -54,7 +56,7 @@ struct Health {
 
 impl Prober {
     /// Asks with the lab's credentials; a young chain's first coinbases go to `reward_address`.
-    pub(crate) fn new(secrets: Secrets, reward_address: String) -> Self {
+    pub(crate) fn new(secrets: Secrets, reward_address: Address) -> Self {
         Self {
             http: rpc::http_client(),
             secrets,
@@ -126,18 +128,16 @@ impl Prober {
             return self.ask(spec).await;
         };
         let rpc = self.rpc(spec, port);
-        let missing = match self.ask_node(&rpc).await {
-            Ok(height) => BOOTSTRAP_BLOCKS.saturating_sub(height),
+        let height = match self.ask_node(&rpc).await {
+            Ok(height) if height >= BOOTSTRAP_BLOCKS => return Readiness::Ready,
+            Ok(height) => height,
             Err(reason) => return Readiness::NotYet(reason),
         };
-        if missing == 0 {
-            return Readiness::Ready;
-        }
-        let mined = bootstrap(&rpc, missing, &self.reward_address).await;
+        let mined = bootstrap(&rpc, height, &self.reward_address).await;
         // Bitcoin Core writes the chain to disk once an hour. Without this a node that is killed
         // would come back with no chain at all, and nobody would mine it a new one.
         let kept = match mined {
-            Ok(_) => rpc.flush().await,
+            Ok(()) => rpc.flush().await,
             Err(error) => Err(error),
         };
         match kept {
@@ -217,16 +217,41 @@ async fn listens(address: SocketAddrV4) -> Readiness {
     }
 }
 
+/// Gives a chain of this height its first blocks, and the wallet its first coin.
+async fn bootstrap(rpc: &Rpc, height: u64, address: &Address) -> Result<(), NodeError> {
+    match address
+        .as_unchecked()
+        .is_valid_for_network(Network::Regtest)
+    {
+        true => mine(rpc, BOOTSTRAP_BLOCKS - height, &address.to_string()).await,
+        false => found_signet(rpc, height, address).await,
+    }
+}
+
 /// Mines blocks dated a minute back.
 ///
 /// A block's time must be later than the median of the eleven before it, so that a hundred blocks
 /// made at once run ahead of the clock, and the miner's first blocks would have to follow.
-async fn bootstrap(rpc: &Rpc, blocks: u64, address: &str) -> Result<(), NodeError> {
+async fn mine(rpc: &Rpc, blocks: u64, address: &str) -> Result<(), NodeError> {
     rpc.set_time(daemon::clock::unix().saturating_sub(60))
         .await?;
     let mined = rpc.generate(blocks, address).await;
     rpc.set_time(0).await?;
-    mined.map(drop)
+    mined
+}
+
+/// Hands over the blocks that every signet of a lab begins with. The coin is taken before the last
+/// one: afterwards the chain looks complete to whoever comes back to it.
+async fn found_signet(rpc: &Rpc, height: u64, address: &Address) -> Result<(), NodeError> {
+    for (at, block) in (1..).zip(signet::first_blocks()) {
+        if at == BOOTSTRAP_BLOCKS {
+            rpc.broadcast(&signet::first_coin(address)).await?;
+        }
+        if at > height {
+            rpc.submit(&block).await?;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -131,9 +131,25 @@ impl Rpc {
     ///
     /// # Errors
     /// As [`Self::call`].
-    pub async fn generate(&self, blocks: u64, address: &str) -> Result<Vec<BlockHash>, NodeError> {
-        self.call("generatetoaddress", json!([blocks, address]))
-            .await
+    pub async fn generate(&self, blocks: u64, address: &str) -> Result<(), NodeError> {
+        self.0.generate(blocks, address).await.map(drop)
+    }
+
+    /// Hands a block to the node.
+    ///
+    /// # Errors
+    /// As [`Self::call`], and when the block is not valid.
+    pub async fn submit(&self, block: &Block) -> Result<(), NodeError> {
+        let refusal: Option<String> = self
+            .call("submitblock", json!([serialize_hex(block)]))
+            .await?;
+        match refusal.as_deref() {
+            None | Some("duplicate") => Ok(()),
+            Some(reason) => Err(NodeError::Answer {
+                method: "submitblock".to_owned(),
+                reason: reason.to_owned(),
+            }),
+        }
     }
 }
 

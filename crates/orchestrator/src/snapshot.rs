@@ -210,6 +210,30 @@ impl Lab {
         fs::rename(&partial, target).with_context(|| format!("writing {}", target.display()))
     }
 
+    /// Whether [`Self::restore`] will find all it needs: asked before another lab makes room.
+    ///
+    /// # Errors
+    /// A part of the snapshot is missing, or its backend cannot be reached.
+    pub async fn can_restore(home: &Path, snapshot: &Snapshot, programs: Programs) -> Result<()> {
+        let Snapshots(directory) = Snapshots::of(home);
+        let source = directory.join(&snapshot.name);
+        let secrets = Secrets::load(&source.join("secrets.json"))?;
+        let state = StateDir::new(home, &snapshot.lab)?;
+        let specs = Self::specs_by(&snapshot.record, &secrets, &state)?;
+        for (_, volume) in kept(&specs) {
+            let file = source.join(format!("{}.tar", volume.name));
+            if !file.is_file() {
+                return Err(Fault::failed(
+                    format!("the snapshot '{}' lacks {}", snapshot.name, file.display()),
+                    format!("it cannot be used; remove it: rm -r {}", source.display()),
+                )
+                .into());
+            }
+        }
+        Self::reach(&snapshot.record, &state, programs).await?;
+        Ok(())
+    }
+
     /// Makes the lab `name` below `home` what it was in a snapshot, and leaves it stopped. An
     /// earlier lab of that name has to be gone.
     ///
@@ -232,6 +256,21 @@ impl Lab {
             )
             .into());
         }
+        let restored = Self::fill(home, &state, snapshot, programs.clone(), progress).await;
+        if restored.is_err() {
+            let removed = Self::down(home, name, programs, progress).await;
+            removed.context("removing what was restored")?;
+        }
+        restored
+    }
+
+    async fn fill(
+        home: &Path,
+        state: &StateDir,
+        snapshot: &Snapshot,
+        programs: Programs,
+        progress: Progress<'_>,
+    ) -> Result<()> {
         let Snapshots(directory) = Snapshots::of(home);
         let source = directory.join(&snapshot.name);
         let lock = state.lock().await?;
@@ -239,7 +278,7 @@ impl Lab {
         secrets.save(&state.secrets_file())?;
         state.save_record(&snapshot.record)?;
         drop(lock);
-        let lab = Self::open(home, name, programs).await?;
+        let lab = Self::open(home, state.name(), programs).await?;
         progress(Event::Step("copying".to_owned()));
         let never = CancellationToken::new();
         lab.runner()

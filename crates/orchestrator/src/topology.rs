@@ -9,9 +9,11 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::Path;
 
 use anyhow::Result;
+use bitcoin::Network;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
+use crate::difficulty::{self, Difficulty};
 use crate::fault::Fault;
 use crate::names;
 use crate::service::btc_node::BtcNode;
@@ -45,6 +47,8 @@ pub const BUILT_IN: &[(&str, &str)] = &[
 pub struct Topology {
     /// One sentence for people.
     pub about: String,
+    /// How hard its chain is; without one it is regtest, where a share is a block.
+    pub difficulty: Option<Difficulty>,
     /// Whether the links between services pass a relay, which shows and disturbs what passes.
     pub relays: bool,
     /// Services, by name.
@@ -182,19 +186,21 @@ impl Topology {
             toml::from_str(text).map_err(|error| Problems(vec![error.to_string()]))?;
         let mut problems = Vec::new();
         let about = take(&mut table, "about", "", &mut problems).unwrap_or_default();
+        let difficulty = take(&mut table, "difficulty", "", &mut problems);
         let relays = take(&mut table, "relays", "", &mut problems).unwrap_or_default();
         let services: Table = take(&mut table, "services", "", &mut problems).unwrap_or_default();
         for key in table.keys() {
             problems.push(format!(
-                "{key}: unknown key; there are `about`, `relays` and `services`"
+                "{key}: unknown key; there are `about`, `difficulty`, `relays` and `services`"
             ));
         }
         let services = services
             .into_iter()
-            .filter_map(|(name, value)| service(name, value, &mut problems))
+            .filter_map(|(name, value)| service(name, value, difficulty, &mut problems))
             .collect();
         let topology = Self {
             about,
+            difficulty,
             relays,
             services,
         };
@@ -203,6 +209,14 @@ impl Topology {
             Ok(topology)
         } else {
             Err(Problems(problems))
+        }
+    }
+
+    /// The chain it has.
+    pub fn network(&self) -> Network {
+        match self.difficulty {
+            None => Network::Regtest,
+            Some(_) => Network::Signet,
         }
     }
 
@@ -258,12 +272,29 @@ pub fn find(argument: &str) -> Result<String> {
 
 /// The text of a topology, with a relay on its links.
 pub fn with_relays(text: &str) -> String {
-    let has_them = toml::from_str::<Table>(text).is_ok_and(|table| table.contains_key("relays"));
-    match has_them {
+    match has(text, "relays") {
         true => text.to_owned(),
         // Before the first table, and so one of the plain keys.
         false => format!("relays = true\n{text}"),
     }
+}
+
+/// The text of a topology, on a chain this hard.
+///
+/// # Errors
+/// When it says itself how hard its chain is.
+pub fn with_difficulty(text: &str, difficulty: Difficulty) -> Result<String, Fault> {
+    match has(text, "difficulty") {
+        true => Err(Fault::usage(
+            "the topology says itself how hard its chain is",
+            "leave --difficulty out, or the key difficulty of the topology",
+        )),
+        false => Ok(format!("difficulty = \"{difficulty}\"\n{text}")),
+    }
+}
+
+fn has(text: &str, key: &str) -> bool {
+    toml::from_str::<Table>(text).is_ok_and(|table| table.contains_key(key))
 }
 
 /// Reads and checks a topology's text.
@@ -281,7 +312,12 @@ pub fn parse(text: &str) -> Result<Topology, Fault> {
 }
 
 /// Reads the keys that every service has, then those of its kind.
-fn service(name: String, value: Value, problems: &mut Vec<String>) -> Option<Service> {
+fn service(
+    name: String,
+    value: Value,
+    difficulty: Option<Difficulty>,
+    problems: &mut Vec<String>,
+) -> Option<Service> {
     let at = format!("services.{name}");
     let Value::Table(mut table) = value else {
         problems.push(format!("{at}: is no table; write [{at}]"));
@@ -301,6 +337,9 @@ fn service(name: String, value: Value, problems: &mut Vec<String>) -> Option<Ser
         problems.push(format!("{at}.kind: there is no '{kind}'; {known}"));
         return None;
     };
+    if let Some(difficulty) = difficulty {
+        difficulty::complete(&mut table, difficulty.defaults(&kind));
+    }
     let kind = match kind.as_str() {
         "btc-node" => Kind::BtcNode(settings(&table, &at, problems)),
         "template-provider" => Kind::TemplateProvider(settings(&table, &at, problems)),

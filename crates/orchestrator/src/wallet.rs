@@ -29,14 +29,14 @@ impl fmt::Debug for Wallet {
 }
 
 impl Wallet {
-    /// The wallet of the lab with these secrets; it knows no coins before [`Self::sync`].
+    /// The wallet of the lab with these secrets and this chain; it knows no coins before [`Self::sync`].
     ///
     /// # Errors
     /// When the key in the secrets is no extended private key.
-    pub fn new(secrets: &Secrets) -> Result<Self> {
+    pub fn new(secrets: &Secrets, network: Network) -> Result<Self> {
         let keychain = |branch| format!("wpkh({}/84h/1h/0h/{branch}/*)", secrets.wallet_key);
         let inner = Bdk::create(keychain(0), keychain(1))
-            .network(Network::Regtest)
+            .network(network)
             .create_wallet_no_persist()
             .context("opening the lab's wallet")?;
         let key = secrets.wallet_key.parse();
@@ -79,7 +79,8 @@ impl Wallet {
                 return Ok(height);
             }
         }
-        anyhow::bail!("the node does not run regtest: its first block is another one")
+        let network = self.inner.network();
+        anyhow::bail!("the node does not run {network}: its first block is another one")
     }
 
     async fn sync_mempool(&mut self, rpc: &Rpc) -> Result<()> {
@@ -192,8 +193,10 @@ mod tests {
     #[test]
     fn the_same_secrets_make_the_same_address() {
         let secrets = Secrets::generate(&mut rand::thread_rng());
-        let first = Wallet::new(&secrets).unwrap().address();
-        assert_eq!(first, Wallet::new(&secrets).unwrap().address());
-        assert!(first.to_string().starts_with("bcrt1q"));
+        for (network, prefix) in [(Network::Regtest, "bcrt1q"), (Network::Signet, "tb1q")] {
+            let address = || Wallet::new(&secrets, network).unwrap().address();
+            assert_eq!(address(), address());
+            assert!(address().to_string().starts_with(prefix));
+        }
     }
 }

@@ -25,6 +25,7 @@ mod month;
 mod old_miners;
 mod report;
 mod scenarios;
+mod signet;
 mod site;
 mod snapshot;
 mod tidy;

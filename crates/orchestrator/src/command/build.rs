@@ -125,7 +125,10 @@ fn chosen(args: &BuildArgs, record: Option<&Record>) -> Result<Vec<&'static str>
         let found = by_service.or_else(|| image::names().find(|known| known == name));
         found.ok_or_else(|| {
             let services = topology.services.iter().map(|one| one.name.as_str());
-            let known: BTreeSet<&str> = services.chain(image::names()).collect();
+            let mut known: BTreeSet<&str> = services.collect();
+            for image in image::names() {
+                known.insert(image);
+            }
             Fault::usage(
                 format!("there is no service '{name}' to build"),
                 names::remedy(name, known),

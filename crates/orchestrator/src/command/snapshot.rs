@@ -1,8 +1,11 @@
 //! `lab snapshot`
 
-use anyhow::Result;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
 use orchestrator::lab::{Bringup, Lab, UpOptions};
 use orchestrator::programs::Programs;
+use orchestrator::progress::Progress;
 use orchestrator::snapshot::{Snapshot, Snapshots};
 use orchestrator::state;
 use tokio::time::Instant;
@@ -28,29 +31,40 @@ pub(crate) async fn run(args: &SnapshotArgs, name: &str, console: &Console) -> R
             let snapshot = Snapshots::of(&home).find(snapshot)?;
             let programs = Programs::from_env();
             let progress = |event| console.hear(event);
+            Lab::can_restore(&home, &snapshot, programs.clone()).await?;
             if *replace {
                 Lab::down(&home, name, programs.clone(), &progress).await?;
             }
+            // Refuses a lab that is there; from here on it is all of this command's making.
             Lab::restore(&home, name, &snapshot, programs.clone(), &progress).await?;
-            let options = UpOptions {
-                began: Instant::now(),
-                home,
-                name: name.to_owned(),
-                topology: None,
-                backend: None,
-                subnet: None,
-                bind: None,
-                build: true,
-                wait_block: false,
-                programs,
-            };
-            let bringup = Bringup::begin(&options, &progress).await?;
-            let up = bringup.run(&progress, &CancellationToken::new()).await;
+            let up = Box::pin(up(home.clone(), name, programs.clone(), &progress)).await;
             console.settle();
-            up?;
+            if let Err(error) = up {
+                let removed = Lab::down(&home, name, programs, &progress).await;
+                removed.context("removing what was restored")?;
+                return Err(error.context("the snapshot is as it was, and no lab is left"));
+            }
             show("restored", &snapshot, console)
         }
     }
+}
+
+async fn up(home: PathBuf, name: &str, programs: Programs, progress: Progress<'_>) -> Result<()> {
+    let options = UpOptions {
+        began: Instant::now(),
+        home,
+        name: name.to_owned(),
+        topology: None,
+        backend: None,
+        subnet: None,
+        bind: None,
+        build: true,
+        wait_block: false,
+        programs,
+    };
+    let bringup = Bringup::begin(&options, progress).await?;
+    bringup.run(progress, &CancellationToken::new()).await?;
+    Ok(())
 }
 
 fn show(what: &str, snapshot: &Snapshot, console: &Console) -> Result<()> {

@@ -12,7 +12,7 @@ pub(crate) async fn run(lab: &Lab, console: &Console) -> Result<()> {
         return console.print_json(&status);
     }
     let height = match status.height {
-        Some(height) => format!("height {height}"),
+        Some(height) => format!("{} at height {height}", status.chain),
         None => "the node does not answer".to_owned(),
     };
     let title = format!(

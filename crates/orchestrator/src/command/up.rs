@@ -113,14 +113,20 @@ pub(crate) async fn run(
 /// The text of the topology that was asked for.
 fn topology(args: &UpArgs) -> Result<Option<String>> {
     let topology = args.topology.as_deref().map(topology::find).transpose()?;
-    if !args.relays {
+    if !args.relays && args.difficulty.is_none() {
         return Ok(topology);
     }
-    let text = match topology {
+    let mut text = match topology {
         Some(text) => text,
         None => topology::find("minimal")?,
     };
-    Ok(Some(topology::with_relays(&text)))
+    if let Some(difficulty) = args.difficulty {
+        text = topology::with_difficulty(&text, difficulty)?;
+    }
+    if args.relays {
+        text = topology::with_relays(&text);
+    }
+    Ok(Some(text))
 }
 
 /// Takes down what this command made, and says so.

@@ -78,8 +78,8 @@ fn own_specs(
     keys: &Path,
 ) -> Result<(Vec<ServiceSpec>, Prober)> {
     let secrets = Secrets::load(&keys.join("secrets.json"))?;
-    let reward_address = Wallet::new(&secrets)?.address().to_string();
-    let specs = specs(topology, subnet, &secrets, &reward_address);
+    let reward_address = Wallet::new(&secrets, topology.network())?.address();
+    let specs = specs(topology, subnet, &secrets, &reward_address.to_string());
     Ok((specs, Prober::new(secrets, reward_address)))
 }
 

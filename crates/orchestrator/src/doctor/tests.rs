@@ -36,6 +36,7 @@ fn well() -> LabFacts {
         status: LabStatus {
             name: "x".to_owned(),
             backend: BackendKind::Process,
+            chain: "regtest",
             subnet: Subnet::PROCESS,
             height: Some(101),
             services: vec![service("pool"), service("btc-node")],

@@ -17,7 +17,7 @@ use crate::probe::Readiness;
 use crate::programs::Programs;
 use crate::progress::{Event, Progress};
 use crate::secrets::Secrets;
-use crate::service::{Probe, ServiceSpec};
+use crate::service::{Probe, ServiceSpec, btc_node};
 use crate::startup::{SERVICE_DEADLINE, Started, Startup};
 use crate::state::{Lock, StateDir, write_private};
 use crate::subnet::Subnet;
@@ -184,7 +184,12 @@ impl Bringup {
         let rpc = self.lab.rpc()?;
         let hurry = async |miner: &str| self.lab.hurry(miner).await;
         let began = self.began;
-        first_block::wait(&rpc, paths, Since { above, began }, progress, hurry).await
+        let since = Since {
+            above,
+            began,
+            network: self.lab.network(),
+        };
+        first_block::wait(&rpc, paths, since, progress, hurry).await
     }
 
     /// `bitcoin-cli` reads this; the password is on no command line that way.
@@ -194,7 +199,8 @@ impl Bringup {
             return Ok(());
         };
         let text = format!(
-            "regtest=1\n[regtest]\nrpcconnect={}\nrpcport={}\nrpcuser={}\nrpcpassword={}\n",
+            "{}rpcconnect={}\nrpcport={}\nrpcuser={}\nrpcpassword={}\n",
+            btc_node::chain_text(lab.topology.network()),
             address.ip(),
             address.port(),
             lab.secrets.rpc_user,

@@ -31,14 +31,14 @@ impl Lab {
     /// Pays from the lab's wallet, and has the node mine the payment at once.
     ///
     /// # Errors
-    /// When the address is none of regtest's, the wallet has too little, or the node refuses.
+    /// When the address is none of the lab's chain, the wallet has too little, or the node refuses.
     pub async fn faucet(
         &self,
         address: &str,
         amount: Amount,
         progress: Progress<'_>,
     ) -> Result<Funded> {
-        let to = regtest_address(address)?;
+        let to = address_on(self.network(), address)?;
         let rpc = self.rpc()?;
         let mut wallet = self.wallet()?;
         progress(Event::Step("looking for the wallet's coins".to_owned()));
@@ -78,17 +78,21 @@ impl Lab {
     }
 }
 
-fn regtest_address(text: &str) -> Result<Address, Fault> {
+fn address_on(network: Network, text: &str) -> Result<Address, Fault> {
+    let prefix = match network {
+        Network::Regtest => "bcrt1q",
+        _ => "tb1q",
+    };
     let wrong = |why: String| {
         Fault::usage(
             format!("'{text}' is no address of this lab's chain: {why}"),
-            "give one of regtest, such as bcrt1q…",
+            format!("give one of {network}, such as {prefix}…"),
         )
     };
     let address: Address<NetworkUnchecked> =
         text.parse().map_err(|error| wrong(format!("{error}")))?;
     address
-        .require_network(Network::Regtest)
+        .require_network(network)
         .map_err(|error| wrong(format!("{error}")))
 }
 
@@ -97,16 +101,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_addresses_of_regtest_are_paid() {
+    fn only_addresses_of_the_chain_are_paid() {
         let ours = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080";
-        assert_eq!(regtest_address(ours).unwrap().to_string(), ours);
+        let on_regtest = |text| address_on(Network::Regtest, text);
+        assert_eq!(on_regtest(ours).unwrap().to_string(), ours);
+        let signet = "tb1qw508d6qejxtdg4y5r3zarvary0c5xw7kxpjzsx";
+        assert!(address_on(Network::Signet, signet).is_ok());
+        let fault = address_on(Network::Signet, ours).unwrap_err();
+        assert!(fault.remedy.contains("tb1q"), "{}", fault.remedy);
         for other in [
             "",
             "nonsense",
             "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4",
+            signet,
             "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt081",
         ] {
-            let fault = regtest_address(other).unwrap_err();
+            let fault = on_regtest(other).unwrap_err();
             assert!(fault.to_string().contains(other), "{fault}");
         }
     }

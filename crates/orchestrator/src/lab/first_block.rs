@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use bitcoin::{Block, BlockHash};
+use bitcoin::{Block, BlockHash, Network};
 use tokio::time::Instant;
 
 use crate::fault::Fault;
@@ -13,10 +13,35 @@ use crate::topology::MiningPath;
 
 /// Pause between two looks at the chain.
 const POLL: Duration = Duration::from_millis(10);
-/// A miner whose block lost against another one's gets on with the next after this time.
-const HURRY: Duration = Duration::from_millis(500);
-/// A miner paced to a block every ten seconds finds one in this time, with plenty to spare.
-const DEADLINE: Duration = Duration::from_secs(60);
+/// How long to wait for blocks on a chain.
+#[derive(Debug, Clone, Copy)]
+struct Pace {
+    /// What comes by itself has come by then.
+    first_hurry: Duration,
+    /// A miner whose block lost against another one's gets on with the next after this time.
+    hurry: Duration,
+    /// A miner finds a block in this time, with plenty to spare.
+    deadline: Duration,
+}
+
+impl Pace {
+    fn on(network: Network) -> Self {
+        match network {
+            // Miners are paced to a block every ten seconds.
+            Network::Regtest => Self {
+                first_hurry: Duration::from_millis(500),
+                hurry: Duration::from_millis(500),
+                deadline: Duration::from_secs(60),
+            },
+            // One in a hurry takes a second, or several where others want the processor, too.
+            _ => Self {
+                first_hurry: Duration::from_secs(2),
+                hurry: Duration::from_secs(15),
+                deadline: Duration::from_secs(240),
+            },
+        }
+    }
+}
 
 /// The first block of a miner of the lab.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +63,8 @@ pub(super) struct Since {
     pub(super) above: u64,
     /// When the command began.
     pub(super) began: Instant,
+    /// The chain.
+    pub(super) network: Network,
 }
 
 /// Waits until each path has a block of its own, told by its signature in the
@@ -50,9 +77,14 @@ pub(super) async fn wait(
     progress: Progress<'_>,
     hurry: impl AsyncFn(&str),
 ) -> Result<Vec<FirstBlock>> {
-    let Since { above, began } = since;
-    let deadline = Instant::now() + DEADLINE;
-    let mut hurry_at = Instant::now() + HURRY;
+    let Since {
+        above,
+        began,
+        network,
+    } = since;
+    let pace = Pace::on(network);
+    let deadline = Instant::now() + pace.deadline;
+    let mut hurry_at = Instant::now() + pace.first_hurry;
     let mut looked_at = above;
     let mut missing = paths;
     let mut found = Vec::new();
@@ -82,19 +114,19 @@ pub(super) async fn wait(
             return Ok(found);
         }
         if Instant::now() > deadline {
-            return Err(none(&missing, looked_at).into());
+            return Err(none(&missing, looked_at, pace.deadline).into());
         }
         if Instant::now() > hurry_at {
             for miner in missing.iter().filter_map(|path| path.hops.first()) {
                 hurry(miner).await;
             }
-            hurry_at = Instant::now() + HURRY;
+            hurry_at = Instant::now() + pace.hurry;
         }
         tokio::time::sleep(POLL).await;
     }
 }
 
-fn none(missing: &[MiningPath], height: u64) -> Fault {
+fn none(missing: &[MiningPath], height: u64, deadline: Duration) -> Fault {
     let paths: Vec<_> = missing.iter().map(|path| path.hops.join(" -> ")).collect();
     let hops = missing.first().map(|path| path.hops.join(" "));
     Fault::failed(
@@ -102,7 +134,7 @@ fn none(missing: &[MiningPath], height: u64) -> Fault {
             "everything is ready, but no block came through {} within {} s (the chain is at \
              height {height})",
             paths.join(", nor through "),
-            DEADLINE.as_secs()
+            deadline.as_secs()
         ),
         format!(
             "look at what it waits for: lab up --keep, then lab logs {}; or do not wait: \
@@ -124,7 +156,6 @@ fn carries(block: &Block, signature: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use bitcoin::Network;
     use bitcoin::blockdata::constants::genesis_block;
 
     use super::*;

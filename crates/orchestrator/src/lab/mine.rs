@@ -4,7 +4,7 @@ use std::net::SocketAddrV4;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use bitcoin::BlockHash;
+use bitcoin::{BlockHash, Network};
 use serde::Serialize;
 use tokio::time::Instant;
 
@@ -18,6 +18,8 @@ use crate::topology::Service;
 const POLL: Duration = Duration::from_millis(10);
 /// Time in which a device that was asked for blocks finds at least one more.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// The same where a block takes millions of hashes.
+const PATIENCE_ON_SIGNET: Duration = Duration::from_secs(120);
 
 /// A block that was mined on request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -69,17 +71,21 @@ impl Lab {
             }
             MinedBy::Device => self.ask_device(blocks).await?,
         }
+        let patience = match self.network() {
+            Network::Regtest => PATIENCE,
+            _ => PATIENCE_ON_SIGNET,
+        };
         let mut seen = before;
-        let mut deadline = Instant::now() + PATIENCE;
+        let mut deadline = Instant::now() + patience;
         while seen < before + blocks {
             let height = rpc.block_count().await?;
             if height > seen {
                 seen = height;
-                deadline = Instant::now() + PATIENCE;
+                deadline = Instant::now() + patience;
                 let done = (seen - before).min(blocks);
                 progress(Event::Step(format!("{done} of {blocks} blocks mined")));
             } else if Instant::now() > deadline {
-                return Err(no_block(seen - before, blocks).into());
+                return Err(no_block(seen - before, blocks, patience).into());
             } else {
                 tokio::time::sleep(POLL).await;
             }
@@ -105,13 +111,13 @@ impl Lab {
         self.ask_miner(&device.name, blocks).await
     }
 
-    /// Lets a miner find its next block without a pause, if it can be asked at all.
+    /// Lets a miner find its next block in a hurry, if it can be asked at all.
     pub(super) async fn hurry(&self, miner: &str) {
         // One of somebody else's has no such route; its blocks come when they come.
         let _ = self.ask_miner(miner, 1).await;
     }
 
-    /// Lets a miner find its next blocks without a pause.
+    /// Lets a miner find its next blocks without a pause, and as fast as it can.
     pub(super) async fn ask_miner(&self, name: &str, blocks: u64) -> Result<()> {
         let address: SocketAddrV4 = self
             .service(name)?
@@ -134,11 +140,11 @@ impl Lab {
     }
 }
 
-fn no_block(mined: u64, wanted: u64) -> Fault {
+fn no_block(mined: u64, wanted: u64, patience: Duration) -> Fault {
     Fault::failed(
         format!(
             "{mined} of {wanted} blocks were mined, then none came for {} s",
-            PATIENCE.as_secs()
+            patience.as_secs()
         ),
         "see what stands still: lab status; or mine with --rpc",
     )

@@ -27,6 +27,8 @@ pub struct LabStatus {
     pub backend: BackendKind,
     /// Its network.
     pub subnet: Subnet,
+    /// Its chain: regtest, or signet.
+    pub chain: &'static str,
     /// Height of the node's tip, when it answers.
     pub height: Option<u64>,
     /// Its services.
@@ -74,6 +76,7 @@ impl Lab {
             name: self.name().to_owned(),
             backend: self.backend(),
             subnet: self.subnet(),
+            chain: self.network().to_core_arg(),
             height,
             services: services?,
         })

@@ -105,6 +105,7 @@ impl Lab {
         let since = Since {
             above: height,
             began: Instant::now(),
+            network: self.network(),
         };
         let found = first_block::wait(&rpc, paths, since, silent, hurry).await?;
         let block = found.into_iter().next().context("there was one path")?;

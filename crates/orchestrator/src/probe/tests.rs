@@ -30,7 +30,8 @@ async fn answering(status: &'static str, body: &'static str) -> ServiceSpec {
 
 fn prober() -> Prober {
     let secrets = Secrets::generate(&mut rand::thread_rng());
-    Prober::new(secrets, "bcrt1q".to_owned())
+    let wallet = crate::wallet::Wallet::new(&secrets, Network::Regtest).unwrap();
+    Prober::new(secrets, wallet.address())
 }
 
 #[track_caller]

@@ -1,9 +1,10 @@
-//! Bitcoin Core on regtest.
+//! Bitcoin Core on regtest, or on a signet of the lab's own.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddrV4;
 use std::path::PathBuf;
 
+use bitcoin::Network;
 use daemon::node::reader_lines;
 use serde::Deserialize;
 
@@ -13,6 +14,7 @@ use super::{
     ConfigFile, Origin, Paths, Port, Probe, Restart, ServiceSpec, Site, Volume, VolumeRole,
 };
 use crate::secrets::RPC_READER;
+use crate::signet;
 use crate::topology::{Kind, Link, Service, Topology};
 
 /// JSON-RPC port.
@@ -115,7 +117,7 @@ pub fn spec(
         env: BTreeMap::new(),
         files: vec![ConfigFile {
             path: conf.clone(),
-            text: conf_text(site, &address.to_string()),
+            text: conf_text(topology.network(), site, &address.to_string()),
         }],
         address,
         ports: vec![Port::new("rpc", RPC_PORT), Port::new("p2p", P2P_PORT)],
@@ -137,16 +139,16 @@ pub fn spec(
 }
 
 /// One file for the node and for `bitcoin-cli`: the latter reads `rpcconnect` and the password.
-fn conf_text(site: &Site<'_>, address: &str) -> String {
+fn conf_text(network: Network, site: &Site<'_>, address: &str) -> String {
     let user = &site.secrets.rpc_user;
     let password = &site.secrets.rpc_password;
     let reader = reader_lines(RPC_READER, &site.secrets.rpc_reader_password());
     let subnet = site.subnet;
+    let chain = chain_text(network);
     // maxtipage: a chain that lay still for a month is not "in initial block download", in which
     // Bitcoin Core hands out no templates.
     format!(
-        "regtest=1\n\
-         [regtest]\n\
+        "{chain}\
          server=1\n\
          rest=1\n\
          txindex=1\n\
@@ -166,4 +168,14 @@ fn conf_text(site: &Site<'_>, address: &str) -> String {
          logtimemicros=1\n\
          nodebuglogfile=1\n"
     )
+}
+
+/// The beginning of a file that the node or `bitcoin-cli` reads: which chain it is about.
+pub(crate) fn chain_text(network: Network) -> String {
+    let name = network.to_core_arg();
+    let challenge = match network {
+        Network::Signet => format!("signetchallenge={}\n", signet::CHALLENGE),
+        _ => String::new(),
+    };
+    format!("{name}=1\n[{name}]\n{challenge}")
 }

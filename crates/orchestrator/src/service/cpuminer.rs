@@ -22,6 +22,8 @@ pub struct Cpuminer {
     /// Account at the translator; the worker is the service's name.
     #[serde(skip_serializing)]
     pub user_identity: String,
+    /// How many miners it is, each with a connection of its own.
+    pub channels: u16,
     /// Threads that hash.
     pub threads: u16,
     /// Hashes per second it never exceeds; 0 for no limit.
@@ -37,6 +39,7 @@ impl Default for Cpuminer {
         Self {
             translator: "translator-proxy".to_owned(),
             user_identity: "farm".to_owned(),
+            channels: 1,
             threads: 1,
             max_hashrate: 0.0,
             // A share costs 10 000 hashes, milliseconds for any CPU, as a mining device's does:

@@ -40,6 +40,7 @@ impl Explorer {
 
 #[derive(Serialize)]
 struct Config<'a> {
+    network: &'static str,
     listen_address: SocketAddrV4,
     node: Node<'a>,
     /// Left out where visitors may do nothing: then it cannot, either.
@@ -111,6 +112,7 @@ pub fn spec(
         })
     });
     let config = Config {
+        network: topology.network().to_core_arg(),
         listen_address: SocketAddrV4::new(address, WEB_PORT),
         node: Node {
             name: node,

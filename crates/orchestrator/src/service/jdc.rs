@@ -136,6 +136,7 @@ impl Jdc {
 
 #[derive(Serialize)]
 struct Config<'a> {
+    network: &'static str,
     #[serde(flatten)]
     server: ServerConfig<'a>,
     #[serde(flatten)]
@@ -185,6 +186,7 @@ pub fn spec(
 ) -> ServiceSpec {
     let address = site.subnet.host(service.host);
     let config = Config {
+        network: topology.network().to_core_arg(),
         server: ServerConfig::new(address, MINING_PORT, HTTP_PORT, site.secrets),
         settings,
         coinbase_reward_script: site.reward_script(),

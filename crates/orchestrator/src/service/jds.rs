@@ -34,6 +34,7 @@ impl Jds {
 
 #[derive(Serialize)]
 struct Config<'a> {
+    network: &'static str,
     #[serde(flatten)]
     server: ServerConfig<'a>,
     coinbase_reward_script: String,
@@ -50,6 +51,7 @@ pub fn spec(
 ) -> ServiceSpec {
     let address = site.subnet.host(service.host);
     let config = Config {
+        network: topology.network().to_core_arg(),
         server: ServerConfig::new(address, DECLARATION_PORT, HTTP_PORT, site.secrets),
         coinbase_reward_script: site.reward_script(),
         node: RpcAccess::new(&service.name, &settings.node, topology, site),

@@ -24,6 +24,8 @@ pub struct MiningDevice {
     pub device_id: String,
     /// Kind of channel it opens.
     pub channel: Channel,
+    /// How many channels it has on its connection.
+    pub channels: u16,
     /// Threads that hash.
     pub threads: u16,
     /// Hashes per second it declares to the pool.
@@ -53,6 +55,7 @@ impl Default for MiningDevice {
             user_identity: "lab".to_owned(),
             device_id: "mining-device".to_owned(),
             channel: Channel::Standard,
+            channels: 1,
             threads: 1,
             // At 6 shares a minute this makes a share cost 10 000 hashes: milliseconds for any
             // CPU, so that the pause alone decides how often a block comes.

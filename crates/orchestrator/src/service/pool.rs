@@ -67,6 +67,7 @@ impl Pool {
 
 #[derive(Serialize)]
 struct Config<'a> {
+    network: &'static str,
     #[serde(flatten)]
     server: ServerConfig<'a>,
     #[serde(flatten)]
@@ -96,6 +97,7 @@ pub fn spec(
         .paths
         .volume(format!("{}-data", service.name), VolumeRole::Data);
     let config = Config {
+        network: topology.network().to_core_arg(),
         server: ServerConfig::new(address, MINING_PORT, HTTP_PORT, site.secrets),
         settings,
         coinbase_reward_script: site.reward_script(),

@@ -72,6 +72,7 @@ impl Translator {
 
 #[derive(Serialize)]
 struct Config<'a> {
+    network: &'static str,
     listen_address: SocketAddrV4,
     monitoring_address: SocketAddrV4,
     #[serde(flatten)]
@@ -106,6 +107,7 @@ pub fn spec(
         }
     };
     let config = Config {
+        network: topology.network().to_core_arg(),
         listen_address: SocketAddrV4::new(address, SV1_PORT),
         monitoring_address: SocketAddrV4::new(address, HTTP_PORT),
         settings,
