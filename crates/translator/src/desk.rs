@@ -18,11 +18,17 @@ use tracing::error;
 
 use crate::config::{Config, Server};
 use crate::links;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Upstream};
 use crate::proxy::{Action, Input, Proxy};
 use crate::show::Shown;
 use crate::stats::Stats;
 use crate::work::CurrentWork;
+
+/// Messages of miners that are one step, as far as the clock and what is shown are concerned.
+const MINERS_AT_ONCE: usize = 64;
+
+/// Actions whose room is kept from one step to the next.
+const MAX_KEPT: usize = 1024;
 
 /// What is shown to people is at most this old.
 const SHOW_EVERY: Duration = Duration::from_millis(100);
@@ -79,6 +85,11 @@ pub(crate) struct Ends {
     pub(crate) metrics: Metrics,
 }
 
+fn label(server: &Server) -> Upstream {
+    let upstream = server.upstream.address.to_string();
+    Upstream { upstream }
+}
+
 /// Waits until a line takes more shares.
 async fn room(full: Option<&mpsc::Sender<ClientInput>>) {
     if let Some(line) = full {
@@ -90,6 +101,8 @@ async fn room(full: Option<&mpsc::Sender<ClientInput>>) {
 pub(crate) struct Desk {
     proxy: Proxy,
     servers: Vec<Server>,
+    /// What they are called in logs and metrics.
+    labels: Vec<Upstream>,
     /// How an upstream is told something, while it is connected.
     lines: Vec<Option<mpsc::Sender<ClientInput>>>,
     /// To all miners, if they share a channel.
@@ -100,6 +113,8 @@ pub(crate) struct Desk {
     seat: Option<oneshot::Sender<Seat>>,
     /// When the proxy was stepped last.
     stepped: Instant,
+    /// What it wants done; empty between two steps.
+    actions: Vec<Action>,
     ends: Ends,
     shown_at: Option<Instant>,
     /// When to show what is new, if anything is.
@@ -115,12 +130,14 @@ impl Desk {
         let size = config.policy.extranonce2_size;
         Self {
             proxy: Proxy::new(is_aggregated, size, terms.collect(), first),
+            labels: config.upstreams.iter().map(label).collect(),
             servers: config.upstreams.clone(),
             lines: config.upstreams.iter().map(|_| None).collect(),
             shared: is_aggregated.then(|| watch::Sender::new(Told::Work(None))),
             feeds: BTreeMap::new(),
             seat: None,
             stepped: Instant::now(),
+            actions: Vec::new(),
             ends,
             shown_at: None,
             show_at: None,
@@ -134,6 +151,7 @@ impl Desk {
         mut miners: mpsc::Receiver<FromMiner>,
         stop: CancellationToken,
     ) {
+        let mut heard = Vec::with_capacity(MINERS_AT_ONCE);
         loop {
             let due = self.deadline();
             // Miners wait while an upstream is slower than they are.
@@ -141,7 +159,13 @@ impl Desk {
             tokio::select! {
                 () = stop.cancelled() => return,
                 Some(message) = messages.recv() => self.hear(message),
-                Some(message) = miners.recv(), if full.is_none() => self.hear_miner(message),
+                1.. = miners.recv_many(&mut heard, MINERS_AT_ONCE), if full.is_none() => {
+                    let now = self.now();
+                    for message in heard.drain(..) {
+                        self.hear_miner(now, message);
+                    }
+                    self.show(now.instant);
+                }
                 () = room(full), if full.is_some() => {}
                 () = clock::until(due) => self.wake(),
             }
@@ -166,10 +190,10 @@ impl Desk {
     }
 
     fn wake(&mut self) {
-        let mut actions = Vec::new();
         let now = self.now();
-        self.proxy.wake(now, &mut actions);
-        self.act(actions);
+        self.proxy.wake(now, &mut self.actions);
+        self.act();
+        self.show(now.instant);
     }
 
     fn hear(&mut self, message: Message) {
@@ -184,10 +208,12 @@ impl Desk {
                 Input::Lost { upstream, reason }
             }
         };
-        self.step(input);
+        let now = self.now();
+        self.step(now, input);
+        self.show(now.instant);
     }
 
-    fn hear_miner(&mut self, message: FromMiner) {
+    fn hear_miner(&mut self, now: Now, message: FromMiner) {
         match message {
             FromMiner::Join {
                 slot,
@@ -195,26 +221,25 @@ impl Desk {
                 seat,
             } => {
                 self.seat = Some(seat);
-                self.step(Input::Joined { slot, resumed });
+                self.step(now, Input::Joined { slot, resumed });
             }
             FromMiner::Input(input) => {
                 if let Input::Left(slot) = &input {
                     self.feeds.remove(slot);
                 }
-                self.step(input);
+                self.step(now, input);
             }
         }
     }
 
-    fn step(&mut self, input: Input) {
-        let mut actions = Vec::new();
-        let now = self.now();
-        self.proxy.step(now, input, &mut actions);
-        self.act(actions);
+    fn step(&mut self, now: Now, input: Input) {
+        self.proxy.step(now, input, &mut self.actions);
+        self.act();
     }
 
-    fn act(&mut self, actions: Vec<Action>) {
-        for action in actions {
+    fn act(&mut self) {
+        let mut actions = std::mem::take(&mut self.actions);
+        for action in actions.drain(..) {
             match action {
                 Action::Tell(upstream, input) => self.tell(upstream, input),
                 Action::Seat(slot, extranonce1) => self.seat(slot, extranonce1),
@@ -224,7 +249,10 @@ impl Desk {
                 Action::Report(report) => self.report(report),
             }
         }
-        self.show();
+        // Their room is used again, unless it was an upstream's whole farm.
+        if actions.capacity() <= MAX_KEPT {
+            self.actions = actions;
+        }
     }
 
     /// Ends the session whose line is full by dropping it: it must not miss what it was told.
@@ -263,13 +291,12 @@ impl Desk {
     }
 
     /// Publishes readiness at once, and what people may look at now and then.
-    fn show(&mut self) {
+    fn show(&mut self, now: Instant) {
         let health = match self.proxy.active() {
             Some(_) => Health::Ready,
             None => Health::not_ready("no upstream gives work"),
         };
         health.publish(&self.ends.health);
-        let now = Instant::now();
         let next = self.shown_at.map_or(now, |at| at + SHOW_EVERY);
         if next > now {
             self.show_at = Some(next);

@@ -1,6 +1,7 @@
 //! What is known of miners: written by the tasks that learn of it, read by HTTP at any time.
 //!
-//! No share takes a lock; one is taken when miners come and go, and when their list is read.
+//! No share that is judged takes a lock; one is taken when miners come and go, when it is known what
+//! became of a share, and when their list is read.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -114,11 +115,13 @@ impl Stats {
 
     /// What became of a share of the miner at this place. It may have left meanwhile.
     pub(crate) fn fate(&self, slot: u32, fate: &Fate) {
-        let client = held(&self.clients).get(&slot).cloned();
         if let Fate::Lost(why) = fate {
             self.metrics.lost.get_or_create(&Reason::from(*why)).inc();
         }
-        let Some(client) = client else { return };
+        let clients = held(&self.clients);
+        let Some(client) = clients.get(&slot) else {
+            return;
+        };
         let count = match fate {
             Fate::Relayed => &client.relayed,
             Fate::Accepted => &client.upstream_accepted,
