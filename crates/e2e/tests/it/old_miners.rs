@@ -174,7 +174,9 @@ async fn a_thousand_miners_come_at_once_and_a_block_reaches_them_all() {
     // PROXY-02
     let farm = Farm::start("full-template", 1).await;
     let pool = &farm.upstreams[0].pool;
-    let translator = translator(&[pool], "");
+    // Otherwise those who are slow to subscribe make room for others after a second.
+    let patient = "max_handshakes = 1000\nsetup_timeout_sec = 60";
+    let translator = translator(&[pool], patient);
     let address = translator.address();
     let mut joining = JoinSet::new();
     for number in 0..1000 {
