@@ -47,7 +47,7 @@ pub struct Options {
     #[arg(long, value_name = "DIFFICULTY")]
     suggest_difficulty: Option<f64>,
     /// The longest pause between attempts to reach a Stratum V1 server.
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, short = 'R', value_name = "SECONDS")]
     retry_pause: Option<f64>,
     /// What is hashed; there is only one.
     #[arg(long, short = 'a', visible_alias = "algo", value_parser = ["sha256d"])]

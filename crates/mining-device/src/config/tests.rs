@@ -148,8 +148,9 @@ fn a_v1_server_is_named_the_way_minerd_names_it() {
     assert_eq!(pool.identity.password, "d=1000");
     assert_eq!(pool.retry_pause, Duration::from_secs(30));
     assert_eq!(read("", &arguments).unwrap().speed.threads, 2);
-    let url = ["--url", "tcp://p:1", "-O", "me:secret:more"];
+    let url = ["--url", "tcp://p:1", "-O", "me:secret:more", "-R", "7"];
     let pool = read_v1(&url).unwrap();
+    assert_eq!(pool.retry_pause, Duration::from_secs(7));
     assert_eq!(
         (pool.identity.user, pool.identity.password),
         ("me".to_owned(), "secret:more".to_owned())
