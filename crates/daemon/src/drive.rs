@@ -11,13 +11,13 @@ use std::time::{Duration, Instant};
 
 use protocol::core::{Core, Outbox};
 use protocol::frame::{FrameError, FrameReader};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{mpsc, watch};
 use tokio::task::yield_now;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
-use crate::wire::Connection;
+use crate::wire::{self, Connection};
 
 pub(crate) use bounds::Bounds;
 
@@ -188,7 +188,6 @@ where
     W: AsyncWrite + Unpin,
     H: Host<C>,
 {
-    let mut out = Outbox::default();
     let mut timer = Timer::default();
     let mut unread_since: Option<Instant> = None;
     loop {
@@ -209,6 +208,9 @@ where
         let stalled = unread_since.map(|since| since + bounds.stall);
         let dues = [core.deadline(), stalled, closed_until];
         timer.set(dues.into_iter().flatten().min());
+        // Anew for each turn: the allocator gives what the last connection used, which is near the
+        // processor, and who waits keeps nothing.
+        let mut out = Outbox::default();
         // Arms only receive; the work is done in the bodies, so nothing is lost half-done. None goes
         // first: neither a peer that floods nor a role that does keeps the others out.
         tokio::select! {
@@ -221,10 +223,9 @@ where
                 }
                 Err(error) => return Ended::Io(error),
             },
-            count = reader.read(frames.space()), if accepts && !is_here => match count {
+            count = wire::read(reader, frames), if accepts && !is_here => match count {
                 Ok(0) => return Ended::ByPeer,
-                Ok(count) => {
-                    frames.filled(count);
+                Ok(_) => {
                     if let Err(error) = receive(frames, bounds, core, &mut out) {
                         return error.into();
                     }
@@ -252,7 +253,6 @@ where
             }
         }
         outgoing.seal(out.frames());
-        out.frames().clear();
         out.take_events().for_each(|event| host.event(event));
         host.stepped();
         if let Some(reason) = out.take_close() {

@@ -1,15 +1,19 @@
 //! An encrypted connection over any pair of byte streams.
 
+use std::future::poll_fn;
 use std::io;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use protocol::frame::FrameHeader;
-use protocol::frame::{Frame, FrameError, FrameReader, HEADER_LEN, SEALED_HEADER_LEN};
+use protocol::frame::{Frame, FrameError, FrameReader, HEADER_LEN};
 use protocol::keys::AuthorityPublicKey;
 use protocol::noise::ServerIdentity;
 use protocol::noise::{self, ACT1_LEN, ACT2_LEN, Encryptor, HandshakeError, Initiator, Transport};
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
@@ -197,13 +201,32 @@ async fn next_frame<'a>(
 ) -> Result<Frame<'a>, WireError> {
     // Asked twice because a borrow returned from a loop would last for the whole loop.
     while !frames.has_frame()? {
-        let count = reader.read(frames.space()).await?;
-        if count == 0 {
+        if read(reader, frames).await? == 0 {
             return Err(WireError::Closed);
         }
-        frames.filled(count);
     }
     frames.next_frame()?.ok_or(WireError::Closed)
+}
+
+/// Most that is read at once: a core gets no more to do in one step.
+const ROOM: usize = 16 * 1024;
+
+/// Reads what is there into `frames`; returns how many bytes, 0 at the end of the stream.
+///
+/// It comes by way of the stack, which is near the processor: a buffer of each connection's own is
+/// not, when hundreds take turns, and is memory that waits with it. Cancel-safe.
+pub(crate) async fn read(
+    reader: &mut (impl AsyncRead + Unpin),
+    frames: &mut FrameReader,
+) -> io::Result<usize> {
+    poll_fn(|context| {
+        let mut room = [const { MaybeUninit::uninit() }; ROOM];
+        let mut room = ReadBuf::uninit(&mut room);
+        ready!(Pin::new(&mut *reader).poll_read(context, &mut room))?;
+        frames.push(room.filled());
+        Poll::Ready(Ok(room.filled().len()))
+    })
+    .await
 }
 
 async fn write_frames(
@@ -261,9 +284,6 @@ pub(crate) struct Outgoing {
     written: usize,
 }
 
-/// Room an emptied send buffer may keep.
-const MAX_IDLE_CAPACITY: usize = 16 * 1024;
-
 impl Outgoing {
     /// Seals plaintext frames, one behind the other.
     pub(crate) fn seal(&mut self, mut frames: &[u8]) {
@@ -287,11 +307,7 @@ impl Outgoing {
     pub(crate) fn advance(&mut self, count: usize) {
         self.written += count;
         if self.is_empty() {
-            self.written = 0;
-            self.sealed.clear();
-            if self.sealed.capacity() > MAX_IDLE_CAPACITY {
-                self.sealed.shrink_to(SEALED_HEADER_LEN);
-            }
+            (self.sealed, self.written) = (Vec::new(), 0);
         }
     }
 }

@@ -80,14 +80,7 @@ fn open_a_frame(bencher: Bencher) {
             let mut sealed = Vec::new();
             seal_frames(&mut client, &mut sealed);
             let mut reader = FrameReader::new(server.decryptor, 1 << 20);
-            let mut rest = &sealed[..];
-            while !rest.is_empty() {
-                let space = reader.space();
-                let count = space.len().min(rest.len());
-                space[..count].copy_from_slice(&rest[..count]);
-                reader.filled(count);
-                rest = &rest[count..];
-            }
+            reader.push(&sealed);
             reader
         })
         .bench_refs(|reader| while reader.next_frame().unwrap().is_some() {});

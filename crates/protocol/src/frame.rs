@@ -12,15 +12,6 @@ pub const MAX_PAYLOAD: usize = (1 << 24) - 1;
 /// Bit 15 of `extension_type`: the payload starts with a channel id (SV2 3.2.1).
 const CHANNEL_BIT: u16 = 0x8000;
 
-/// Room for what most peers send at a time: a few shares, or one job.
-const QUIET_ROOM: usize = 2 * 1024;
-/// Room for a peer that filled it. More is read at a time then, and a core gets more to do in one
-/// step.
-const BUSY_ROOM: usize = 16 * 1024;
-/// Reads that would have fitted half of [`QUIET_ROOM`], one after the other, that make a peer a
-/// quiet one.
-const QUIET_READS: u8 = 16;
-
 /// The six bytes before every payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FrameHeader {
@@ -86,15 +77,10 @@ pub struct FrameReader {
     decryptor: Decryptor,
     max_payload: usize,
     buffer: Vec<u8>,
-    /// `buffer[start..end]` was received and not yet consumed.
+    /// `buffer[start..]` was received and not yet consumed.
     start: usize,
-    end: usize,
     /// The header of the frame whose payload is awaited; its bytes are consumed already.
     pending: Option<FrameHeader>,
-    /// What the buffer has when it is empty.
-    room: usize,
-    /// Small reads since the last larger one.
-    quiet_reads: u8,
 }
 
 impl FrameReader {
@@ -105,54 +91,16 @@ impl FrameReader {
             max_payload,
             buffer: Vec::new(),
             start: 0,
-            end: 0,
             pending: None,
-            room: QUIET_ROOM,
-            quiet_reads: 0,
         }
     }
 
-    /// Where to put the next received bytes; never empty. Follow with [`filled`](Self::filled).
-    pub fn space(&mut self) -> &mut [u8] {
-        if self.start == self.end {
-            (self.start, self.end) = (0, 0);
-            if self.buffer.len() != self.room {
-                // One large frame must not keep its memory for the life of the connection.
-                self.buffer.resize(self.room, 0);
-                self.buffer.shrink_to_fit();
-            }
-        }
-        // Memory at most doubles what has really arrived: announcing a length is not enough.
-        let held = self.end - self.start;
-        let wanted = self.missing().clamp(1, held.max(self.room));
-        if self.buffer.len() - self.end < wanted {
-            self.buffer.copy_within(self.start..self.end, 0);
-            (self.start, self.end) = (0, held);
-            let needed = (held + wanted).max(self.room);
-            if self.buffer.len() < needed {
-                self.buffer.resize(needed, 0);
-            }
-        }
-        &mut self.buffer[self.end..]
-    }
-
-    /// Tells that `count` bytes were written to [`space`](Self::space).
-    pub fn filled(&mut self, count: usize) {
-        self.end += count;
-        debug_assert!(
-            self.end <= self.buffer.len(),
-            "more filled than there was space"
-        );
-        if self.end == self.buffer.len() {
-            (self.room, self.quiet_reads) = (BUSY_ROOM, 0);
-        } else if count > QUIET_ROOM / 2 {
-            self.quiet_reads = 0;
-        } else {
-            self.quiet_reads = self.quiet_reads.saturating_add(1);
-            if self.quiet_reads >= QUIET_READS {
-                self.room = QUIET_ROOM;
-            }
-        }
+    /// Takes what was received. Memory at most doubles what has really arrived: announcing a length
+    /// is not enough.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.buffer.drain(..self.start);
+        self.start = 0;
+        self.buffer.extend_from_slice(bytes);
     }
 
     /// The next whole frame, or `None` until more bytes arrive.
@@ -186,10 +134,15 @@ impl FrameReader {
 
     /// The header of the next frame once all of that frame is here.
     fn pending_whole(&mut self) -> Result<Option<FrameHeader>, FrameError> {
+        if self.start == self.buffer.len() {
+            // Who waits keeps no memory, least of all that of a large frame; and what was given back
+            // last is near the processor when the next connection takes it.
+            (self.buffer, self.start) = (Vec::new(), 0);
+        }
         let header = match self.pending {
             Some(header) => header,
             None => {
-                if self.end - self.start < SEALED_HEADER_LEN {
+                if self.buffer.len() - self.start < SEALED_HEADER_LEN {
                     return Ok(None);
                 }
                 let sealed = &mut self.buffer[self.start..self.start + SEALED_HEADER_LEN];
@@ -209,23 +162,15 @@ impl FrameReader {
                 header
             }
         };
-        let whole = self.end - self.start >= encrypted_len(header.len);
+        let whole = self.buffer.len() - self.start >= encrypted_len(header.len);
         Ok(whole.then_some(header))
-    }
-
-    /// Bytes still to come before the next call of `next_frame` can make progress.
-    fn missing(&self) -> usize {
-        let needed = self
-            .pending
-            .map_or(SEALED_HEADER_LEN, |header| encrypted_len(header.len));
-        needed.saturating_sub(self.end - self.start)
     }
 }
 
 impl std::fmt::Debug for FrameReader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("FrameReader")
-            .field("buffered", &(self.end - self.start))
+            .field("buffered", &(self.buffer.len() - self.start))
             .field("pending", &self.pending)
             .finish_non_exhaustive()
     }

@@ -51,12 +51,9 @@ fn read(reader: &mut FrameReader, wire: &[u8], piece: usize) -> (Frames, Option<
             Ok(Some(frame)) => frames.push((frame.header, frame.payload.to_vec())),
             Ok(None) if rest.is_empty() => return (frames, None),
             Ok(None) => {
-                let space = reader.space();
-                let count = piece.min(rest.len()).min(space.len());
-                assert!(count > 0, "no space, and no frame either");
-                space[..count].copy_from_slice(&rest[..count]);
-                reader.filled(count);
-                rest = &rest[count..];
+                let (next, later) = rest.split_at(piece.min(rest.len()));
+                reader.push(next);
+                rest = later;
             }
             Err(error) => return (frames, Some(error)),
         }

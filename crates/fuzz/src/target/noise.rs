@@ -49,8 +49,7 @@ pub(crate) fn run(bytes: &[u8]) {
         let (_, transport) = noise::respond(identity, &act1, &mut rng());
         let mut reader = FrameReader::new(transport.decryptor, 1 << 20);
         for chunk in rest.chunks(64) {
-            reader.space()[..chunk.len()].copy_from_slice(chunk);
-            reader.filled(chunk.len());
+            reader.push(chunk);
             if reader.next_frame().is_err() {
                 return;
             }
