@@ -27,6 +27,7 @@ fn changes(backend: Backend) {
         scaled["started"],
         json!(["mining-device-2", "mining-device-3"])
     );
+    assert_eq!(scaled["restarted"], json!(["btc-explorer"]), "it is told");
     assert_eq!(service(&site, "mining-device-3")["ready"], true);
     let fewer = site.json(&["scale", "mining-device=2"]);
     assert_eq!(fewer["removed"], json!(["mining-device-3"]));

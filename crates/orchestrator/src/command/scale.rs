@@ -16,7 +16,11 @@ pub(crate) async fn run(args: &ScaleArgs, mut lab: Lab, console: &Console) -> Re
     let scaled = scaled?;
     let started: Vec<_> = scaled.started.iter().map(|one| &one.service).collect();
     if console.json {
-        return console.print_json(&json!({ "started": started, "removed": scaled.removed }));
+        return console.print_json(&json!({
+            "started": started,
+            "removed": scaled.removed,
+            "restarted": scaled.restarted,
+        }));
     }
     for (name, count) in &counts {
         console.print(&format!("{name}: {count}"))?;

@@ -20,6 +20,8 @@ pub struct Scaled {
     pub started: Vec<Started>,
     /// Those that went.
     pub removed: Vec<String>,
+    /// Those that had to be told of it, such as an explorer.
+    pub restarted: Vec<String>,
 }
 
 impl Lab {
@@ -92,17 +94,23 @@ impl Lab {
             }
         }
         // The relay, which has a port for each link, and who shows the lab.
+        let mut restarted = Vec::new();
         let is_other = |spec: &&ServiceSpec| same(&spec.name).is_some_and(|old| old != *spec);
         for spec in self.specs.iter().filter(is_other) {
             if self.backend.status(&spec.name).await?.state != State::Absent {
                 self.replace(&spec.name, progress).await?;
+                restarted.push(spec.name.clone());
             }
         }
         let added = self.specs.iter().filter(|spec| same(&spec.name).is_none());
         let added: Vec<ServiceSpec> = added.cloned().collect();
         let mut started = self.bring_up(&added, progress).await?;
         started.sort_by(|a, b| a.service.cmp(&b.service));
-        Ok(Scaled { started, removed })
+        Ok(Scaled {
+            started,
+            removed,
+            restarted,
+        })
     }
 
     /// Services that run one of these images, and would run another build of it if they were
