@@ -213,7 +213,7 @@ impl Relay {
                 Some(service) if !target.contains(':') => {
                     format!("did you mean the links of {service}?")
                 }
-                _ => names::remedy(target, names),
+                _ => names::link_remedy(target, names),
             };
             return Err(Fault::usage(
                 format!("'{target}' is no link, nor a service that has links"),

@@ -27,6 +27,16 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
         .map(|(_, known)| known)
 }
 
+/// What to do about a link that is none of these; people turn its ends round.
+pub fn link_remedy<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    let known: Vec<&str> = known.into_iter().collect();
+    let turned = name.split_once(':').map(|(a, b)| format!("{b}:{a}"));
+    match turned.filter(|turned| known.contains(&turned.as_str())) {
+        Some(turned) => format!("did you mean {turned}? a link is CLIENT:SERVER"),
+        None => remedy(name, known),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -47,6 +57,18 @@ mod tests {
             assert_eq!(nearest(typed, KNOWN), meant, "{typed}");
         }
         assert_eq!(nearest("pool", []), None);
+    }
+
+    #[test]
+    fn a_link_that_is_turned_round_is_understood() {
+        let links = ["jdc:pool", "pool:btc-node"];
+        let remedy = link_remedy("pool:jdc", links);
+        assert!(remedy.starts_with("did you mean jdc:pool?"), "{remedy}");
+        let remedy = link_remedy("poll:btc-node", links);
+        assert!(
+            remedy.starts_with("did you mean pool:btc-node?"),
+            "{remedy}"
+        );
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! `lab doctor` and `lab dump`
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use orchestrator::doctor::{self, Facts, Severity};
 use orchestrator::dump;
-use orchestrator::fault::EXIT_FAILED;
+use orchestrator::fault::{EXIT_FAILED, Fault};
 use orchestrator::lab::Lab;
 use orchestrator::programs::Programs;
 use orchestrator::state::{self, StateDir};
@@ -71,7 +71,12 @@ pub(crate) async fn dump(args: &DumpArgs, name: &str, console: &Console) -> Resu
         Some(file) => file.clone(),
         None => format!("lab-{name}.tar").into(),
     };
-    std::fs::write(&file, &archive).with_context(|| format!("writing {}", file.display()))?;
+    std::fs::write(&file, &archive).map_err(|error| {
+        Fault::unavailable(
+            format!("cannot write {}: {error}", file.display()),
+            "give a path in a directory that is there: lab dump PATH",
+        )
+    })?;
     match console.json {
         true => console.print_json(&json!({ "file": file, "bytes": archive.len() })),
         false => console.print(&format!(

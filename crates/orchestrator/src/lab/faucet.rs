@@ -93,7 +93,7 @@ fn address_on(network: Network, text: &str) -> Result<Address, Fault> {
         text.parse().map_err(|error| wrong(format!("{error}")))?;
     address
         .require_network(network)
-        .map_err(|error| wrong(format!("{error}")))
+        .map_err(|_| wrong("it is another chain's".to_owned()))
 }
 
 #[cfg(test)]

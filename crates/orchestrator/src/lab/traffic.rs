@@ -100,13 +100,21 @@ impl Traffic {
             problems.push(format!("a rate of {} is not between 0 and 100", self.rate));
         }
         let (least, most) = (self.fees.start(), self.fees.end());
-        if !(*least >= 0.1 && least <= most && *most <= 1000.0) {
+        if least > most {
+            problems.push(format!(
+                "fees of {least} to {most}: the least is above the most"
+            ));
+        } else if !(*least >= 0.1 && least <= most && *most <= 1000.0) {
             problems.push(format!(
                 "fees of {least} to {most} are not between 0.1 and 1000"
             ));
         }
         let (least, most) = (self.outputs.start(), self.outputs.end());
-        if !(*least >= 1 && least <= most && *most <= MAX_OUTPUTS) {
+        if least > most {
+            problems.push(format!(
+                "{least} to {most} outputs: the least is above the most"
+            ));
+        } else if !(*least >= 1 && least <= most && *most <= MAX_OUTPUTS) {
             let largest = REST_VSIZE + OUTPUT_VSIZE * MAX_OUTPUTS;
             problems.push(format!(
                 "{least} to {most} outputs are not between 1 and {MAX_OUTPUTS}, which make {largest} \
@@ -139,7 +147,7 @@ impl Traffic {
         });
         let rate = report.sent as f64 / report.seconds.max(0.001);
         format!(
-            "{}{of} sent, {rate:.1}/s; the mempool has {} of {} WU{wanted}",
+            "{}{of} sent, {rate:.1}/s; the mempool has {} of together {} WU{wanted}",
             report.sent, report.mempool_transactions, report.mempool_weight
         )
     }
@@ -296,7 +304,7 @@ impl std::fmt::Display for TrafficReport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
             f,
-            "{} transactions sent ({} vB, {} sat of fees); the mempool has {} of {} WU",
+            "{} transactions sent ({} vB, {} sat of fees); the mempool has {} of together {} WU",
             self.sent, self.vbytes, self.fees, self.mempool_transactions, self.mempool_weight
         )
     }
@@ -352,7 +360,7 @@ mod tests {
         };
         assert_eq!(
             traffic().so_far(&report),
-            "20 of 5 sent, 5.0/s; the mempool has 7 of 5000 WU"
+            "20 of 5 sent, 5.0/s; the mempool has 7 of together 5000 WU"
         );
         let held = Traffic {
             count: None,
@@ -361,7 +369,7 @@ mod tests {
         };
         assert_eq!(
             held.so_far(&report),
-            "20 sent, 5.0/s; the mempool has 7 of 5000 WU, 25% of what is wanted"
+            "20 sent, 5.0/s; the mempool has 7 of together 5000 WU, 25% of what is wanted"
         );
     }
 

@@ -98,7 +98,7 @@ impl Stage {
         if self.links.iter().any(|link| link == name) || self.service(name).is_none() {
             return None;
         }
-        let remedy = names::remedy(name, self.links.iter().map(String::as_str));
+        let remedy = names::link_remedy(name, self.links.iter().map(String::as_str));
         Some(format!(
             "the topology has no link '{name}', nor such a service; {remedy}"
         ))
