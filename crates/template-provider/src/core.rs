@@ -232,6 +232,9 @@ impl TemplateServer {
         }
         self.constraints = Some(constraints);
         self.constraints_due = None;
+        // Whoever asks anew may have forgotten its tip, as the reference implementation's client
+        // does when it has lost its pool. A tip that is told again is none that has changed.
+        self.announced = None;
         out.event(Event::ConstraintsSet(constraints));
         out.event(Event::Request(Request::Constraints(constraints)));
     }

@@ -123,12 +123,17 @@ fn node_that_comes_back_on_the_same_tip_gives_a_template_for_now() {
 
 // TPS-22
 #[test]
-fn second_constraints_are_asked_of_the_feed_and_bring_a_higher_id() {
+fn second_constraints_bring_a_higher_id_and_the_tip_again() {
     let mut client = Client::at_work();
     assert_eq!(client.constrain(ROOMY).requests().len(), 1);
     assert_eq!(
         client.feed_template(template(1)).sent,
-        ["NewTemplate 2 now"]
+        ["NewTemplate 2 future", "SetNewPrevHash 2 tip 1"]
+    );
+    assert_eq!(
+        client.feed_template(template(1)).sent,
+        ["NewTemplate 3 now"],
+        "once"
     );
     assert_eq!(
         client.constrain(ROOMY).requests().len(),
