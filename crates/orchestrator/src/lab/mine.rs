@@ -9,6 +9,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::Lab;
+use crate::backend::{Backend, State};
 use crate::fault::Fault;
 use crate::progress::{Event, Progress};
 use crate::rpc;
@@ -16,6 +17,8 @@ use crate::topology::Service;
 
 /// Pause between two looks at the height.
 const POLL: Duration = Duration::from_millis(10);
+/// Time in which a miner that has just been started begins to listen.
+const START_TIME: Duration = Duration::from_secs(10);
 /// Time in which a device that was asked for blocks finds at least one more.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The same where a block takes millions of hashes.
@@ -114,22 +117,39 @@ impl Lab {
     /// Lets a miner find its next block in a hurry, if it can be asked at all.
     pub(super) async fn hurry(&self, miner: &str) {
         // One of somebody else's has no such route; its blocks come when they come.
-        let _ = self.ask_miner(miner, 1).await;
+        if let Ok(url) = self.mine_url(miner, 1) {
+            let _ = rpc::http_client().post(url).send().await;
+        }
     }
 
-    /// Lets a miner find its next blocks without a pause, and as fast as it can.
-    pub(super) async fn ask_miner(&self, name: &str, blocks: u64) -> Result<()> {
+    fn mine_url(&self, name: &str, blocks: u64) -> Result<String> {
         let address: SocketAddrV4 = self
             .service(name)?
             .socket("http")
             .context("a mining device has an http port")?;
-        let url = format!("http://{address}/api/v1/mine?blocks={blocks}");
+        Ok(format!("http://{address}/api/v1/mine?blocks={blocks}"))
+    }
+
+    /// Lets a miner find its next blocks without a pause, and as fast as it can.
+    pub(super) async fn ask_miner(&self, name: &str, blocks: u64) -> Result<()> {
+        let url = self.mine_url(name, blocks)?;
         let remedy = format!("see what it does: lab logs {name}; or mine with --rpc");
-        let sent = rpc::http_client().post(url).send().await;
-        let response = sent.map_err(|_| {
-            let cause = format!("{name} does not answer on {address}");
-            Fault::unavailable(cause, remedy.clone())
-        })?;
+        let client = rpc::http_client();
+        let is_running = self.backend.status(name).await?.state == State::Running;
+        let deadline = is_running.then(|| Instant::now() + START_TIME);
+        let response = loop {
+            match client.post(&url).send().await {
+                Ok(response) => break response,
+                // A program in place of ours counts as ready before it listens.
+                Err(error) if error.is_connect() && deadline > Some(Instant::now()) => {
+                    tokio::time::sleep(POLL).await;
+                }
+                Err(_) => {
+                    let cause = format!("{name} does not answer {url}");
+                    return Err(Fault::unavailable(cause, remedy).into());
+                }
+            }
+        };
         let status = response.status();
         if status.is_success() {
             return Ok(());
