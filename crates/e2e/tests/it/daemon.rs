@@ -63,8 +63,7 @@ impl Daemon {
             return None;
         }
         std::fs::write(daemon.path("daemon.json"), "{}").unwrap();
-        daemon.run().await;
-        Some(daemon)
+        daemon.run().await.then_some(daemon)
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -75,7 +74,8 @@ impl Daemon {
         format!("unix://{}", self.path("docker.sock").display())
     }
 
-    async fn run(&mut self) {
+    /// Whether it runs now. It ends at once where it lacks a right, such as that to mount.
+    async fn run(&mut self) -> bool {
         let log = std::fs::File::create(self.path("log")).unwrap();
         let network = self.network.id().to_string();
         let mut command = mortal(&["nsenter", "--target", &network, "--net", "--"]);
@@ -98,16 +98,19 @@ impl Daemon {
             command.arg(option).arg(self.path(name));
         }
         command.stdout(log.try_clone().unwrap()).stderr(log);
-        self.process = Some(command.spawn().unwrap());
-        until("the daemon", DEADLINE, async || {
+        let mut process = command.spawn().unwrap();
+        let runs = until("the daemon", DEADLINE, async || {
+            let has_ended = process.try_wait().unwrap().is_some();
             let answer = self.docker(&["version"]);
             let log = std::fs::read_to_string(self.path("log")).unwrap_or_default();
-            match answer.status.success() {
-                true => Ok(()),
+            match answer.status.success() || has_ended {
+                true => Ok(!has_ended),
                 false => Err(log.lines().last().unwrap_or_default().to_owned()),
             }
         })
         .await;
+        self.process = Some(process);
+        runs
     }
 
     /// As when the machine is shut down: told to end, and waited for.
@@ -178,7 +181,7 @@ async fn a_lab_comes_back_with_the_daemon_it_runs_on() {
     assert_eq!(before.len(), 4, "{before:?}");
 
     daemon.end();
-    daemon.run().await;
+    assert!(daemon.run().await, "the daemon does not start again");
     until("everything back", DEADLINE, async || {
         let output = daemon.lab(&site, &["status", "--json"]);
         let status = String::from_utf8(output.stdout).unwrap();
