@@ -1,18 +1,18 @@
-//! A miner that means well: a share every tenth of a second, and a stopwatch.
+//! A miner that means well: a share every tenth of a second.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use daemon::wire::TcpConnection;
 use protocol::message::mining::{OpenStandardMiningChannelOwned, SubmitSharesStandard};
 use protocol::message::{self, AnyMessage, MiningOwned, Received, text};
+use regtest::LIMIT;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::stopwatch::Stopwatch;
+
 /// Between two shares.
 const PERIOD: Duration = Duration::from_millis(100);
-/// After this time a share is lost.
-const LOST: Duration = Duration::from_secs(20);
-
 pub(super) struct Miner {
     connection: TcpConnection,
     channel_id: u32,
@@ -56,27 +56,29 @@ impl Miner {
         miner
     }
 
-    /// Mines until it is over. Every share must be accepted; returns when each one was sent, and how
-    /// long it waited.
+    /// Mines until it is over. Every share must be accepted.
     pub(super) async fn run(
         &mut self,
         number: usize,
+        stopwatch: &Stopwatch,
         over: CancellationToken,
-    ) -> Vec<(Instant, Duration)> {
+    ) {
         // Not all at once.
         tokio::time::sleep(PERIOD / 50 * number as u32).await;
         let mut pace = interval(PERIOD);
         pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut shares = Vec::new();
-        while !over.is_cancelled() {
+        for sequence_number in 0.. {
             pace.tick().await;
-            let sent = Instant::now();
-            shares.push((sent, self.share(shares.len() as u32).await));
+            if over.is_cancelled() {
+                return;
+            }
+            let running = stopwatch.start();
+            self.share(sequence_number).await;
+            stopwatch.stop(&running);
         }
-        shares
     }
 
-    async fn share(&mut self, sequence_number: u32) -> Duration {
+    async fn share(&mut self, sequence_number: u32) {
         let share = SubmitSharesStandard {
             channel_id: self.channel_id,
             sequence_number,
@@ -85,13 +87,11 @@ impl Miner {
             ntime: self.ntime,
             version: self.version,
         };
-        let sent = Instant::now();
         self.say(MiningOwned::SubmitSharesStandard(share)).await;
-        match timeout(LOST, self.hear()).await {
+        match timeout(LIMIT, self.hear()).await {
             Ok(MiningOwned::SubmitSharesSuccess(success)) => {
                 assert_eq!(success.last_sequence_number, sequence_number);
                 assert_eq!(success.new_submits_accepted_count, 1);
-                sent.elapsed()
             }
             Ok(other) => panic!("not an acknowledgement: {other:?}"),
             Err(_) => panic!("a share was lost"),
