@@ -14,8 +14,10 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
-/// Nothing takes longer.
-const DEADLINE: Duration = Duration::from_secs(30);
+use crate::site::LIMIT;
+
+/// The browser's code for what is not there any more, such as a page that was left.
+const GONE: i32 = -32_000;
 
 /// A browser with one tab; it is gone when it is dropped.
 pub(crate) struct Browser {
@@ -102,8 +104,12 @@ impl Browser {
     /// What an expression is worth there; null while a page goes and another comes.
     pub(crate) async fn value(&mut self, expression: &str) -> Value {
         let params = json!({"expression": expression, "returnByValue": true, "awaitPromise": true});
-        let answer = self.call("Runtime.evaluate", params).await;
-        answer["result"]["value"].clone()
+        match self.try_call("Runtime.evaluate", params).await {
+            Ok(answer) => answer["result"]["value"].clone(),
+            // The page went while it was asked.
+            Err(error) if error["code"] == GONE => Value::Null,
+            Err(error) => panic!("{expression}: {error}"),
+        }
     }
 
     /// What an element says.
@@ -120,7 +126,7 @@ impl Browser {
     pub(crate) async fn until(&mut self, expression: &str) {
         let since = Instant::now();
         while self.value(expression).await != true {
-            if since.elapsed() > DEADLINE {
+            if since.elapsed() > LIMIT {
                 let text = self.value("document.body.innerText").await;
                 panic!("{expression} does not become true: {text}");
             }
@@ -137,6 +143,12 @@ impl Browser {
     }
 
     async fn call(&mut self, method: &str, params: Value) -> Value {
+        let answer = self.try_call(method, params).await;
+        answer.unwrap_or_else(|error| panic!("{method}: {error}"))
+    }
+
+    /// The result, or the browser's reason why there is none.
+    async fn try_call(&mut self, method: &str, params: Value) -> Result<Value, Value> {
         self.calls += 1;
         let id = self.calls;
         let mut call = json!({"id": id, "method": method, "params": params});
@@ -148,7 +160,7 @@ impl Browser {
             .await
             .unwrap();
         loop {
-            let message = tokio::time::timeout(DEADLINE, self.socket.next()).await;
+            let message = tokio::time::timeout(LIMIT, self.socket.next()).await;
             let complaints = &self.complaints;
             let message = message
                 .unwrap_or_else(|_| panic!("{call}: no answer; the page says {complaints:?}"));
@@ -157,8 +169,10 @@ impl Browser {
             };
             let message: Value = serde_json::from_str(&text).unwrap();
             if message["id"] == id {
-                assert!(message["error"].is_null(), "{method}: {message}");
-                return message["result"].clone();
+                return match &message["error"] {
+                    Value::Null => Ok(message["result"].clone()),
+                    error => Err(error.clone()),
+                };
             }
             self.hear(&message);
         }

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -12,9 +11,6 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::site::{program, until};
-
-/// Nothing takes longer.
-const DEADLINE: Duration = Duration::from_secs(60);
 
 pub(crate) const SECRET: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 
@@ -99,6 +95,10 @@ impl Farm {
                 Protocol::TemplateDistributionProtocol
             ),
         );
+        for upstream in &running {
+            upstream.pool.wait_for_health(0);
+            upstream.jds.wait_for_health(0);
+        }
         let jdc = Program::start(program("jdc"), free_port(), &keys);
         jdc.wait_for_health(0);
         Self {
@@ -153,7 +153,7 @@ impl Farm {
 
     /// Waits until there is a job as it is wanted.
     pub(crate) async fn job(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
-        until(what, DEADLINE, async || {
+        until(what, async || {
             let jobs = self.jobs();
             let found = jobs.iter().find(|job| wanted(job));
             let newest = jobs.first();
@@ -168,7 +168,7 @@ impl Farm {
     /// returns its hash.
     pub(crate) async fn block_for(&self, payee: u8, height: u32) -> String {
         let what = format!("a block above {height} for {payee}");
-        until(&what, DEADLINE, async || {
+        until(&what, async || {
             let found = self.paid_above(height, payee).await;
             found.ok_or_else(|| "none so far".to_owned())
         })
@@ -194,7 +194,7 @@ impl Farm {
 
     /// Waits until the pools' node has this block too.
     pub(crate) async fn reaches_pool(&self, hash: &str) {
-        until("the block at the pools' node", DEADLINE, async || {
+        until("the block at the pools' node", async || {
             let header = self.pools_node().try_rpc("getblockheader", json!([hash]));
             header.await.map(drop).map_err(|error| error.to_string())
         })

@@ -10,8 +10,9 @@ use nix::unistd::Pid;
 
 use crate::site::{Backend, Site, program, until};
 
-/// A refusal is there within this; generous, because tests share two cores.
-const SOON: Duration = Duration::from_secs(5);
+/// A refusal is there within this: long before anybody gives up waiting for a service, and late
+/// enough for a machine that is busy with other things.
+const SOON: Duration = Duration::from_secs(30);
 
 #[track_caller]
 fn refused(output: &Output, code: i32, words: &[&str]) {
@@ -124,7 +125,7 @@ async fn a_device_with_the_wrong_authority_key_says_so_and_sends_no_share() {
             .map_while(Result::ok)
             .find(|line| line.contains(other))
     });
-    let line = until("its complaint", SOON, async || {
+    let line = until("its complaint", async || {
         if said.is_finished() {
             Ok(())
         } else {
@@ -141,13 +142,16 @@ async fn a_device_with_the_wrong_authority_key_says_so_and_sends_no_share() {
 #[tokio::test(flavor = "multi_thread")]
 async fn interrupting_up_takes_everything_down_again() {
     let site = Site::new(Backend::Process);
+    // A pool that never gets ready: nothing is over before it is interrupted.
+    let programs = programs_with("pool", "exec sleep 1000");
     let up = site
         .command(&site.up_arguments(&[]))
+        .env("LAB_BIN_DIR", programs.path())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn();
     let mut up = up.unwrap();
-    until("something to interrupt", SOON, async || {
+    until("something to interrupt", async || {
         // The supervisor and at least one service.
         let count = site.processes().len();
         if count > 2 {
@@ -296,14 +300,12 @@ async fn a_daemon_that_dies_during_up_is_named_and_nothing_stays_behind() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    until(
-        "something of the lab",
-        Duration::from_secs(60),
-        async || match site.docker_things().is_empty() {
+    until("something of the lab", async || {
+        match site.docker_things().is_empty() {
             true => Err("nothing yet".to_owned()),
             false => Ok(()),
-        },
-    )
+        }
+    })
     .await;
     daemon.die();
     let since = Instant::now();

@@ -1,7 +1,5 @@
 //! Every service is killed in turn; blocks go on.
 
-use std::time::Duration;
-
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -28,13 +26,13 @@ async fn survives(backend: Backend) {
             .as_i64()
             .unwrap_or_else(|| panic!("{service}: {before}"));
         kill(Pid::from_raw(pid as i32), Signal::SIGKILL).unwrap();
-        until(service, Duration::from_secs(60), async || {
+        until(service, async || {
             let now = status_of(&site, service);
             let again = now["pid"] != before["pid"] && now["ready"] == true;
             if again { Ok(()) } else { Err(now.to_string()) }
         })
         .await;
-        let mined = until(service, Duration::from_secs(60), async || {
+        let mined = until(service, async || {
             let output = site.lab(&["mine", "1", "--json"]);
             let refusal = String::from_utf8_lossy(&output.stderr).into_owned();
             if output.status.success() {

@@ -1,7 +1,6 @@
 //! Miners that speak Stratum V1, and their blocks in the chain.
 
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use protocol::message::common::Protocol;
 use protocol::target::Target;
@@ -11,9 +10,6 @@ use tokio::task::JoinSet;
 
 use crate::farm::Farm;
 use crate::site::{program, until};
-
-/// Nothing takes longer.
-const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A translator for these upstreams, best first, once it has work.
 fn translator(upstreams: &[&Program], plain: &str) -> Program {
@@ -38,7 +34,7 @@ fn translator(upstreams: &[&Program], plain: &str) -> Program {
 async fn block_for(farm: &Farm, miner: &mut Sv1Miner, payee: u8) -> String {
     let before = farm.node.height().await;
     let what = format!("a block of a Stratum V1 miner for {payee}");
-    until(&what, DEADLINE, async || {
+    until(&what, async || {
         let job = miner.some_job().await;
         let found = miner.find_for(Target::from_compact(job.n_bits), 0, None);
         // Late ones are refused; the next job is on its way.
@@ -72,7 +68,7 @@ async fn a_block_of_a_stratum_v1_miner_is_in_the_chain() {
             let told = translator.get(path);
             told.contains(fact).then_some(()).ok_or(told)
         };
-        until("an accepted share", DEADLINE, async || {
+        until("an accepted share", async || {
             told("/metrics", "sv2_server_shares_accepted_total{upstream=")
         })
         .await;

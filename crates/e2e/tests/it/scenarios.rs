@@ -2,7 +2,6 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
-use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -39,7 +38,7 @@ fn the_quick_ones_pass() {
 /// A scenario whose fault would last for an hour.
 const LASTING: &str = r#"
     about = "The pool stands still for long"
-    limit = "5s"
+    limit = "15s"
     [[steps]]
     pause = { service = "pool", for = "1h" }
     [[steps]]
@@ -91,10 +90,7 @@ async fn one_that_is_killed_half_way_leaves_the_lab_healed() {
     scenario.wait().unwrap();
 
     let lab = site.open_as(&try_name(&site)).await;
-    until("the pool", Duration::from_secs(30), async || {
-        healed(&lab).await
-    })
-    .await;
+    until("the pool", async || healed(&lab).await).await;
     drop(lab);
     let down = site
         .command_on(&try_name(&site), &["down"])

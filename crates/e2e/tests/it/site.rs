@@ -10,6 +10,9 @@ use rand::Rng;
 use serde_json::Value;
 use tempfile::TempDir;
 
+/// How long anything may take. Nothing does unless it fails.
+pub(crate) const LIMIT: Duration = Duration::from_secs(120);
+
 /// What runs the services.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Backend {
@@ -215,17 +218,13 @@ pub(crate) fn program(name: &str) -> PathBuf {
     program
 }
 
-/// Asks again until the answer is `Ok`; after the deadline the last refusal is the failure.
-pub(crate) async fn until<T>(
-    what: &str,
-    deadline: Duration,
-    mut ask: impl AsyncFnMut() -> Result<T, String>,
-) -> T {
+/// Asks again until the answer is `Ok`; after [`LIMIT`] the last refusal is the failure.
+pub(crate) async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Result<T, String>) -> T {
     let since = Instant::now();
     loop {
         match ask().await {
             Ok(answer) => return answer,
-            Err(last) => assert!(since.elapsed() < deadline, "{what}: {last}"),
+            Err(last) => assert!(since.elapsed() < LIMIT, "{what}: {last}"),
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

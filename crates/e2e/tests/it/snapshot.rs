@@ -1,7 +1,5 @@
 //! A lab is kept, and is again what it was.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
 use crate::site::{Backend, Site, until};
@@ -21,10 +19,11 @@ async fn a_lab_is_again_what_it_was_as_containers() {
 /// Height and tip of the chain, the pool's blocks on record, and the lab's public key.
 async fn state(site: &Site) -> Value {
     let lab = site.open().await;
-    let chain = lab.rpc().unwrap().chain_info().await.unwrap();
+    let rpc = lab.rpc().unwrap();
     let pool = lab.service("pool").unwrap().socket("http").unwrap();
     let url = format!("http://{pool}/api/v1/blocks");
-    let hashes = until("the pool's record", Duration::from_secs(20), async || {
+    let (chain, hashes) = until("the pool's record", async || {
+        let chain = rpc.chain_info().await.map_err(|error| error.to_string())?;
         let answer = reqwest::get(&url)
             .await
             .map_err(|error| error.to_string())?;
@@ -33,7 +32,7 @@ async fn state(site: &Site) -> Value {
         let hashes: Vec<Value> = items.map(|one| one["hash"].clone()).collect();
         // All but the first ones are the pool's.
         match hashes.len() as u64 == chain.blocks - 101 {
-            true => Ok(hashes),
+            true => Ok((chain, hashes)),
             false => Err(blocks.to_string()),
         }
     })

@@ -1,12 +1,8 @@
 //! Payments, traffic and a chain that turns: what the lab says of them is what the node says.
 
-use std::time::Duration;
-
 use serde_json::Value;
 
 use crate::site::{Backend, Site, last_json, until};
-
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Nobody's, and regtest's.
 const ADDRESS: &str = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080";
@@ -79,18 +75,14 @@ fn has_traffic(site: &Site) {
 async fn turns(site: &Site) {
     let mined = site.json(&["mine", "3"]);
     let newest = mined["blocks"].as_array().unwrap().last().unwrap()["hash"].clone();
-    until(
-        "the ledger tells of the newest block",
-        PATIENCE,
-        async || {
-            let seen = site.json(&["top"]);
-            let blocks = seen["blocks"].as_array().unwrap();
-            let is_told = blocks.iter().any(|block| block["hash"] == newest);
-            is_told
-                .then_some(())
-                .ok_or_else(|| seen["blocks"].to_string())
-        },
-    )
+    until("the ledger tells of the newest block", async || {
+        let seen = site.json(&["top"]);
+        let blocks = seen["blocks"].as_array().unwrap();
+        let is_told = blocks.iter().any(|block| block["hash"] == newest);
+        is_told
+            .then_some(())
+            .ok_or_else(|| seen["blocks"].to_string())
+    })
     .await;
     let reorg = site.json(&["reorg", "--depth", "2"]);
     assert_eq!(reorg["settled"], true, "{reorg}");
