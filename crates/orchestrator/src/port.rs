@@ -140,12 +140,18 @@ fn lab(pid: u32) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::net::TcpSocket;
+
     use super::*;
 
     #[test]
     fn the_holder_of_a_real_port_is_named() {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let port = listener.local_addr().unwrap().port();
+        // Bound as long as the test lives, so that nobody else is given the number.
+        let held = TcpSocket::new_v4().unwrap();
+        held.set_reuseaddr(true).unwrap();
+        held.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        let port = held.local_addr().unwrap().port();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
         assert!(!is_free(Ipv4Addr::LOCALHOST, port).unwrap());
         let Some(Holder::Process { pid, command, .. }) = holder(Ipv4Addr::LOCALHOST, port) else {
             panic!("no holder found");

@@ -1,7 +1,7 @@
 use std::net::Ipv4Addr;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 use super::*;
 use crate::backend::fake;
@@ -13,13 +13,18 @@ async fn answering(status: &'static str, body: &'static str) -> ServiceSpec {
     tokio::spawn(async move {
         loop {
             let (mut stream, _) = listener.accept().await.unwrap();
-            let mut request = [0; 4096];
-            let _ = stream.read(&mut request).await.unwrap();
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                request.push(stream.read_u8().await.unwrap());
+            }
             let answer = format!(
                 "HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
                 body.len()
             );
             stream.write_all(answer.as_bytes()).await.unwrap();
+            stream.shutdown().await.unwrap();
+            // Closing with the body of a request unread would take the answer back.
+            let _ = stream.read_to_end(&mut Vec::new()).await;
         }
     });
     ServiceSpec {
@@ -68,12 +73,10 @@ async fn an_answer_of_something_else_is_named() {
 
 #[tokio::test]
 async fn nobody_listening_is_no_error() {
-    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .await
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
+    // Bound, so that nobody else gets it, without listening.
+    let held = TcpSocket::new_v4().unwrap();
+    held.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+    let port = held.local_addr().unwrap().port();
     let gone = ServiceSpec {
         probe: Probe::Http(port),
         ..fake::spec("pool", &[])

@@ -14,7 +14,7 @@ use crate::progress;
 use crate::service::Restart;
 
 /// Longest time anything here may take; it takes milliseconds.
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A supervisor in this process, and where it keeps things.
 struct Supervised {
@@ -118,8 +118,9 @@ async fn a_child_that_crashes_at_once_is_started_less_and_less_often() {
         .start(supervised.shell("pool", "echo no template; exit 3"))
         .await;
     until(async || supervised.log("pool").contains("again in 400ms")).await;
+    // Now and then it runs for a moment.
+    until(async || supervised.status("pool").await.state == State::Restarting).await;
     let status = supervised.status("pool").await;
-    assert_eq!(status.state, State::Restarting);
     assert_eq!(status.exit, Some(Exit::Code(3)));
     let log = supervised.log("pool");
     for line in ["no template", "again in 100ms", "again in 200ms"] {
