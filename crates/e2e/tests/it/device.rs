@@ -21,6 +21,8 @@ async fn both_kinds_of_channel_mine_until_enough_blocks_and_report() {
             .args(["--pool-public-key", &lab.secrets().authority_public_key])
             .args(["--user-identity", "visitor", "--channel", channel])
             .args(["--channels", channels, "--cpu-percent", "90"])
+            // So slow that each share is found at once, however busy the machine is.
+            .args(["--nominal-hashrate", "1"])
             .args([
                 "--threads",
                 "2",
