@@ -6,7 +6,6 @@
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
-use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, Uid};
@@ -14,9 +13,6 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::site::{Backend, Site, last_json, until};
-
-/// Daemon and services start from nothing, on a machine that is slow and busy.
-const DEADLINE: Duration = Duration::from_secs(120);
 
 /// A daemon of a test's own. Whatever happens, nothing of it outlives the test.
 struct Daemon {
@@ -99,7 +95,7 @@ impl Daemon {
         }
         command.stdout(log.try_clone().unwrap()).stderr(log);
         let mut process = command.spawn().unwrap();
-        let runs = until("the daemon", DEADLINE, async || {
+        let runs = until("the daemon", async || {
             let has_ended = process.try_wait().unwrap().is_some();
             let answer = self.docker(&["version"]);
             let log = std::fs::read_to_string(self.path("log")).unwrap_or_default();
@@ -182,7 +178,7 @@ async fn a_lab_comes_back_with_the_daemon_it_runs_on() {
 
     daemon.end();
     assert!(daemon.run().await, "the daemon does not start again");
-    until("everything back", DEADLINE, async || {
+    until("everything back", async || {
         let output = daemon.lab(&site, &["status", "--json"]);
         let status = String::from_utf8(output.stdout).unwrap();
         let services: Value = serde_json::from_str(&status).map_err(|_| status.clone())?;

@@ -416,7 +416,7 @@ async fn a_lab_s_explorer_reads_as_somebody_who_cannot_act() {
 
     let spec = lab.service("btc-explorer").unwrap();
     let home = format!("http://{}/api/v1/home", spec.socket("http").unwrap());
-    until("the chain in the explorer", DEADLINE, async || {
+    until("the chain in the explorer", async || {
         let answer = reqwest::get(&home)
             .await
             .map_err(|error| error.to_string())?;

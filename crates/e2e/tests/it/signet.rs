@@ -1,7 +1,5 @@
 //! A chain on which a share is no block.
 
-use std::time::Duration;
-
 use bitcoin::Network;
 use bitcoin::blockdata::constants::genesis_block;
 use bitcoin::consensus::serialize;
@@ -10,8 +8,6 @@ use orchestrator::signet;
 use serde_json::Value;
 
 use crate::site::{Backend, Site, last_json, until};
-
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Nobody's, and signet's.
 const ADDRESS: &str = "tb1qw508d6qejxtdg4y5r3zarvary0c5xw7kxpjzsx";
@@ -65,7 +61,7 @@ async fn a_block_takes_many_shares_and_a_lab_does_all_it_can() {
 
     let reorg = site.json(&["reorg"]);
     assert_eq!(reorg["settled"], true, "{reorg}");
-    until("ten shares that are no blocks", PATIENCE, async || {
+    until("ten shares that are no blocks", async || {
         let seen = site.json(&["top"]);
         let services = seen["services"].as_array().unwrap();
         let device = services.iter().find(|one| one["name"] == "mining-device");
