@@ -12,6 +12,7 @@ use regtest::{Port, free_port};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::accessibility::audit;
 use crate::browser::Browser;
 use crate::site::{Backend, Site, last_json, program, until};
 
@@ -198,6 +199,7 @@ async fn a_browser_shows_the_lab_as_it_works() {
         take_pictures(&explorer, &mut browser, &lab, &directory).await;
     }
     a_reorganisation_is_shown(&explorer, &mut browser, &lab).await;
+    every_page_is_accessible(&explorer, &mut browser, &lab).await;
     who_is_away_is_shown(&explorer, &mut browser, &site).await;
     assert_eq!(browser.complaints, Vec::<String>::new());
 }
@@ -341,6 +343,60 @@ async fn a_reorganisation_is_shown(explorer: &Explorer, browser: &mut Browser, l
     assert_eq!(browser.value("window.loadedOnce").await, true);
     // The lab mines on.
     mine(lab, "mining-device").await;
+}
+
+async fn every_page_is_accessible(explorer: &Explorer, browser: &mut Browser, lab: &Lab) {
+    let address = lab.wallet().unwrap().address().to_string();
+    let wish = json!({"action": "faucet", "address": address});
+    let request = reqwest::Client::new()
+        .post(explorer.url("/api/v1/actions"))
+        .json(&wish);
+    let paid: Value = request.send().await.unwrap().json().await.unwrap();
+    let payment = paid["url"].as_str().unwrap_or_else(|| panic!("{paid}"));
+    explorer
+        .until("/api/v1/mempool", |mempool| {
+            (mempool["info"]["size"] != 0).then_some(())
+        })
+        .await;
+    let left = explorer
+        .until("/api/v1/tips", |tips| {
+            let left = &tips["forks"][0]["branch"][0]["hash"];
+            Some(left.as_str()?.to_owned())
+        })
+        .await;
+    let mut paths = vec![
+        payment.to_owned(),
+        format!("/address/{address}"),
+        format!("/block/{left}"),
+    ];
+    for origin in ["declared", "pool_template", "rpc"] {
+        paths.push(format!("/block/{}", explorer.block(origin).await));
+    }
+    let plain = [
+        "/",
+        "/blocks",
+        "/block/0",
+        "/mempool",
+        "/miners",
+        "/worker?name=farm.rig",
+        "/work",
+        "/declarations",
+        "/tips",
+        "/node",
+        "/about",
+        "/actions",
+        "/search?q=nothing",
+        "/nowhere",
+    ];
+    paths.extend(plain.map(str::to_owned));
+    let urls: Vec<String> = paths.iter().map(|path| explorer.url(path)).collect();
+    let findings = audit(browser, &urls).await;
+    assert!(findings.is_empty(), "{}", findings.join("\n"));
+    browser.look(1320, 900, "light").await;
+    // That there is no such page is what was asked for.
+    browser
+        .complaints
+        .retain(|complaint| !complaint.contains("/nowhere"));
 }
 
 async fn who_is_away_is_shown(explorer: &Explorer, browser: &mut Browser, site: &Site) {
