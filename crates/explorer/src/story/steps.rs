@@ -458,7 +458,9 @@ fn before(server: &str, device: Option<&str>, who: &str, board: &Board) -> Vec<S
         }
     });
     let named = linked.iter().find(|(name, _)| Some(&name[..]) == device);
-    let alike = linked.iter().find(|(name, _)| who.contains(&name[..]));
+    // Of `cpuminer` and `cpuminer-2`, both of which `farm.cpuminer-2` contains, the longer.
+    let alike = linked.iter().filter(|(name, _)| who.contains(&name[..]));
+    let alike = alike.max_by_key(|(name, _)| name.len());
     let only = linked.first().filter(|_| linked.len() == 1);
     let Some((name, kind)) = named.or(alike).or(only) else {
         return vec![who.to_owned()];

@@ -206,6 +206,23 @@ fn a_declared_block_names_the_miner_behind_the_client() {
 }
 
 #[test]
+fn of_miners_whose_names_begin_alike_the_one_that_is_meant_is_named() {
+    let names = ["rig", "rig-2", "rig-23"];
+    for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
+        for name in names {
+            let rigs = order.map(|place| service(names[place], Kind::MiningDevice, &["pool"]));
+            let block = pool::Block {
+                worker: Some(format!("farm.{name}")),
+                ..pool_block()
+            };
+            let board = board(rigs.into_iter().chain([a_pool(block)]));
+            let story = tell(&signed(), &board, "node");
+            assert_eq!(story.path, [name, "pool", "node"]);
+        }
+    }
+}
+
+#[test]
 fn a_block_for_no_pool_is_solo() {
     let board = board([a_jdc(None), a_provider(FOUND - 901)]);
     let story = tell(&signed(), &board, "node");
