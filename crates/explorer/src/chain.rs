@@ -106,7 +106,7 @@ pub struct Chain {
 }
 
 impl Chain {
-    /// Without blocks; at most the newest `max_blocks` are kept.
+    /// Without blocks; at most the newest `max_blocks` are kept, and the first one beside them.
     pub fn new(max_blocks: usize) -> Self {
         Self {
             max_blocks: max_blocks.max(1),
@@ -128,7 +128,7 @@ impl Chain {
         self.blocks.back()
     }
 
-    /// How many blocks are kept at most.
+    /// How many blocks are kept at most, not counting the first one.
     pub fn max_blocks(&self) -> usize {
         self.max_blocks
     }
@@ -141,6 +141,11 @@ impl Chain {
     /// How many blocks are kept.
     pub fn len(&self) -> usize {
         self.blocks.len()
+    }
+
+    /// How many of them somebody mined: all but the first one.
+    pub fn mined(&self) -> usize {
+        self.blocks.len() - usize::from(self.at(0).is_some())
     }
 
     /// Whether there is none.
@@ -242,7 +247,7 @@ impl Chain {
                 None => break,
             }
         }
-        if self.blocks.len() > self.max_blocks {
+        while self.mined() > self.max_blocks {
             self.forget_lowest();
         }
         Ok(())

@@ -26,8 +26,8 @@ pub struct Config {
     pub network: Network,
     /// The node, which is only read.
     pub node: Node,
-    /// Blocks that are kept and indexed at most; of a longer chain the newest are kept, and
-    /// addresses are looked up in the node.
+    /// Blocks that are kept and indexed at most, not counting the first one; of a longer chain the
+    /// newest are kept, and addresses are looked up in the node.
     pub max_blocks: usize,
     /// The roles that are asked, in the order in which they are shown.
     pub(crate) services: Vec<Peer>,

@@ -197,11 +197,13 @@ fn another_lab_leaves_nothing_of_the_one_before() {
 
 #[test]
 fn of_a_long_chain_the_newest_blocks_are_kept_and_no_addresses() {
-    let mut chain = chain(9, 10);
+    let mut chain = chain(10, 10);
+    // The first block, which nobody mined, does not count.
+    assert_eq!((chain.mined(), chain.len()), (10, 11));
     assert!(chain.index().is_some());
     grow(&mut chain, (1, 0), &[]);
-    assert_eq!((chain.base(), chain.len()), (1, 10));
-    assert!(chain.at(0).is_none() && chain.at(10).is_some() && chain.index().is_none());
+    assert_eq!((chain.base(), chain.mined(), chain.len()), (2, 10, 10));
+    assert!(chain.at(1).is_none() && chain.at(11).is_some() && chain.index().is_none());
     // One that begins in the middle has none either.
     let mut late = Chain::new(10);
     late.connect(block(BlockHash::all_zeros(), 500, (1, 0), &[]), 500, 0)

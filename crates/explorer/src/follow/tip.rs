@@ -159,7 +159,11 @@ impl Follower {
     fn lowest(&self, height: u32) -> u32 {
         let kept = self.ends.chain.borrow().max_blocks();
         let above = u32::try_from(kept).unwrap_or(u32::MAX);
-        (height + 1).saturating_sub(above)
+        match (height + 1).saturating_sub(above) {
+            // Nothing but the first one, which does not count, would be left out.
+            1 => 0,
+            lowest => lowest,
+        }
     }
 
     /// The highest block that the node has too; `None` if there is none.

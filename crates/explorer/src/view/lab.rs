@@ -73,7 +73,8 @@ pub(crate) struct ServiceView {
 /// How the explorer is configured.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub(crate) struct Settings {
-    /// Blocks that are kept and indexed at most.
+    /// Blocks that are kept and indexed at most. The first one, which nobody mined, is neither
+    /// counted here nor below.
     pub(crate) max_blocks: usize,
     pub(crate) blocks: usize,
     /// Whether addresses are looked up in the explorer rather than in the node.
@@ -109,7 +110,7 @@ impl About {
             services,
             explorer: Settings {
                 max_blocks: app.config.max_blocks,
-                blocks: chain.len(),
+                blocks: chain.mined(),
                 has_index: chain.index().is_some(),
                 has_actions: actions.is_some(),
                 has_faucet: actions.is_some_and(|actions| actions.faucet_key.is_some()),

@@ -186,6 +186,16 @@ async fn another_lab_on_the_same_address_replaces_the_first() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_chain_of_as_many_blocks_as_are_kept_is_indexed_whole() {
+    let node = Node::with_blocks(10).await;
+    let site = Site::ready(&node, "max_blocks = 10\n").await;
+    let owner = site.json(&format!("/api/v1/addresses/{}", address())).await;
+    assert_eq!(owner["pages"]["total"], 10);
+    let blocks = site.json("/api/v1/blocks").await;
+    assert_eq!(blocks["pages"]["total"], 11);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn of_a_chain_longer_than_what_is_kept_old_blocks_come_from_the_node() {
     let node = Node::with_blocks(30).await;
     let site = Site::ready(&node, "max_blocks = 10\n").await;
