@@ -71,6 +71,8 @@ fn specs(
     reward_address: &str,
 ) -> Vec<ServiceSpec> {
     let site = Site {
+        // A compose file is one lab, whatever its project is called.
+        name: "lab",
         subnet,
         paths: &Paths::Container,
         secrets,

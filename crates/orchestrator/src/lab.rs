@@ -176,6 +176,7 @@ impl Lab {
             BackendKind::Process => Paths::Directory(state.path().to_owned()),
         };
         let site = Site {
+            name: state.name(),
             subnet: record.subnet,
             paths: &paths,
             secrets,

@@ -143,6 +143,8 @@ impl ServiceSpec {
 /// Where a spec is going to run: all that differs between the backends.
 #[derive(Debug, Clone, Copy)]
 pub struct Site<'a> {
+    /// The lab's name, for people to tell labs apart by.
+    pub name: &'a str,
     /// The lab's network.
     pub subnet: Subnet,
     /// Where files live.
@@ -229,6 +231,7 @@ pub fn specs(topology: &Topology, site: &Site<'_>) -> Vec<ServiceSpec> {
 /// its links, when it has relays.
 pub(crate) fn sketch(topology: &Topology, subnet: Subnet) -> (Vec<ServiceSpec>, Vec<String>) {
     let site = Site {
+        name: "",
         subnet,
         paths: &Paths::Container,
         secrets: &Secrets::blank(),

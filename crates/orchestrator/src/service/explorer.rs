@@ -40,6 +40,7 @@ impl Explorer {
 
 #[derive(Serialize)]
 struct Config<'a> {
+    lab_name: &'a str,
     network: &'static str,
     listen_address: SocketAddrV4,
     node: Node<'a>,
@@ -112,6 +113,7 @@ pub fn spec(
         })
     });
     let config = Config {
+        lab_name: site.name,
         network: topology.network().to_core_arg(),
         listen_address: SocketAddrV4::new(address, WEB_PORT),
         node: Node {

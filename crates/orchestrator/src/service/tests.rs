@@ -20,6 +20,7 @@ fn specs_of(text: &str, subnet: Subnet, paths: &Paths) -> BTreeMap<String, Servi
     let topology = Topology::parse(text).unwrap();
     let secrets = secrets();
     let site = Site {
+        name: "the-lab",
         subnet,
         paths,
         secrets: &secrets,
@@ -222,6 +223,14 @@ fn who_only_reads_asks_the_node_as_somebody_who_cannot_act() {
         !explorer.contains("hunter2") && !explorer.contains("tprv"),
         "{explorer}"
     );
+}
+
+#[test]
+fn the_explorer_is_titled_with_the_labs_name() {
+    let text = topology::find("full").unwrap();
+    let specs = specs_of(&text, Subnet::DOCKER, &Paths::Container);
+    let explorer = config(&specs["btc-explorer"]);
+    assert_eq!(explorer["lab_name"].as_str(), Some("the-lab"));
 }
 
 #[test]
