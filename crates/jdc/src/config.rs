@@ -182,4 +182,4 @@ fn read_provider(reader: &mut Reader) -> Option<Upstream> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

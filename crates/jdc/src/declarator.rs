@@ -373,4 +373,4 @@ impl Declarator {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

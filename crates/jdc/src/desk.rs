@@ -1,5 +1,19 @@
 //! The task that owns the [`Declarator`]: it hears what all connections say, and tells them what the
 //! declarator wants done.
+//!
+//! Miners wait while a line to another server is half full, and nothing they were told is good is
+//! dropped. That cannot deadlock, since nobody who is waited for waits in turn:
+//!
+//! - a miner's connection waits for the desk to take what it found, and goes on taking new work;
+//! - the desk waits for lines with miners' words only. It takes messages of other servers meanwhile,
+//!   and never waits to hand anything on: work is a watch channel, and half of each line is kept for
+//!   what is no miner's;
+//! - a connection to another server waits, before it takes from its line, for the desk to take its
+//!   messages, which the desk always does. It does not wait for the server, but ends when that does
+//!   not read.
+//!
+//! Messages and miners' words have queues of their own, and each has its turn: a template or a tip is
+//! never behind shares.
 
 mod report;
 
@@ -21,7 +35,7 @@ use tracing::error;
 
 use crate::config::{Config, Pair};
 use crate::declarator::{Action, Declarator, Input, Mode};
-use crate::links::LinksSeen;
+use crate::links::{self, LinksSeen};
 use crate::metrics::Metrics;
 use crate::miner::Miner;
 use crate::node::Request;
@@ -147,13 +161,42 @@ impl Desk {
         self.wake();
         loop {
             let due = self.deadline();
+            let has_room = self.has_room();
             tokio::select! {
                 () = stop.cancelled() => return,
                 Some(message) = messages.recv() => self.hear(message),
-                Some(message) = miners.recv() => self.hear_miner(message),
+                Some(message) = miners.recv(), if has_room => self.hear_miner(message),
+                () = self.room(), if !has_room => {}
                 () = clock::until(due) => self.wake(),
             }
         }
+    }
+
+    /// Whether everybody can be told of what a miner finds.
+    fn has_room(&self) -> bool {
+        let has_room = |lines: &Lines| {
+            lines.pool.as_ref().is_none_or(links::has_room)
+                && lines.jds.as_ref().is_none_or(links::has_room)
+        };
+        self.lines.iter().all(has_room)
+            && (!self.provider_up || links::has_room(&self.ends.requests))
+            && links::has_room(&self.ends.node)
+    }
+
+    /// Waits until they can, as far as can be told in advance. Cancel-safe.
+    async fn room(&self) {
+        for Lines { pool, jds } in &self.lines {
+            if let Some(pool) = pool {
+                links::room(pool).await;
+            }
+            if let Some(jds) = jds {
+                links::room(jds).await;
+            }
+        }
+        if self.provider_up {
+            links::room(&self.ends.requests).await;
+        }
+        links::room(&self.ends.node).await;
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -230,11 +273,7 @@ impl Desk {
                 Action::Publish(work) => {
                     self.ends.work.send_replace(Some(work));
                 }
-                Action::Provider(input) => {
-                    if let Err(full) = self.ends.requests.try_send(input) {
-                        error!(reason = %full, "the template provider was not told something");
-                    }
-                }
+                Action::Provider(input) => self.tell_provider(input),
                 Action::Fees {
                     session,
                     template_id,
@@ -252,6 +291,17 @@ impl Desk {
             }
         }
         self.show();
+    }
+
+    fn tell_provider(&self, input: ProviderInput) {
+        // Nobody waits for a provider that is away: a block is on a template that it will have
+        // forgotten when it is back. What is asked of it then keeps its place.
+        if matches!(input, ProviderInput::Solve(_)) && !links::has_room(&self.ends.requests) {
+            return error!("block not submitted to the provider, which is away");
+        }
+        if let Err(full) = self.ends.requests.try_send(input) {
+            error!(reason = %full, "the template provider was not told something");
+        }
     }
 
     fn ask_node(&self, request: Request) {
@@ -308,3 +358,6 @@ fn tell<T>(line: &mut Option<mpsc::Sender<T>>, input: T) {
         *line = None;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! One task per miner connection: it owns the connection's channels and judges their shares.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use protocol::work::Work;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error, info};
+use tracing::{debug, info};
 
 use crate::declarator::{Found, Input, space};
 use crate::desk::FromMiner;
@@ -70,8 +70,11 @@ impl Downstreams {
             work: seen,
             miner,
             channels: BTreeMap::new(),
+            unsaid: VecDeque::new(),
         };
         let ended = drive(connection, &mut core, &mut host, &self.stop).await;
+        // What it was told is good counts, also when it does not wait for it.
+        host.said().await;
         for _ in 0..core.channels() {
             self.metrics.channels.dec();
         }
@@ -82,24 +85,6 @@ impl Downstreams {
         // The desk may be gone only when the role stops.
         let _ = self.desk.send(left).await;
         info!(peer = %address, reason = %ended, "miner disconnected");
-    }
-
-    /// A block is told loudly, a share is counted, when nobody takes it.
-    fn tell(&self, message: FromMiner) {
-        match self.desk.try_send(message) {
-            Ok(()) => {}
-            Err(
-                TrySendError::Full(FromMiner::Input(Input::Block(solution)))
-                | TrySendError::Closed(FromMiner::Input(Input::Block(solution))),
-            ) => {
-                let hash = BlockHash::from_byte_array(solution.hash);
-                error!(%hash, "block lost: the desk takes no more messages");
-            }
-            Err(_) => {
-                let reason = Reason::from("desk-full");
-                self.metrics.lost.get_or_create(&reason).inc();
-            }
-        }
     }
 }
 
@@ -113,12 +98,26 @@ struct Session<'a> {
     miner: Arc<Miner>,
     /// Kind and believed hash rate of each channel.
     channels: BTreeMap<u32, (ChannelKind, f32)>,
+    /// What the desk has no room for: at most what one read brings, and a hash rate.
+    unsaid: VecDeque<FromMiner>,
 }
 
 impl Host<MiningServer> for Session<'_> {
     async fn next(&mut self) -> Option<ServerInput> {
-        self.work.changed().await.ok()?;
+        if self.accepts() {
+            self.work.changed().await.ok()?;
+        } else {
+            // None goes first: new work waits for no share.
+            tokio::select! {
+                changed = self.work.changed() => changed.ok()?,
+                () = said(&self.role.desk, &mut self.unsaid) => return Some(ServerInput::GoOn),
+            }
+        }
         self.work.borrow_and_update().clone().map(ServerInput::Work)
+    }
+
+    fn accepts(&self) -> bool {
+        self.unsaid.is_empty()
     }
 
     fn event(&mut self, event: ServerEvent) {
@@ -206,7 +205,7 @@ impl Host<MiningServer> for Session<'_> {
 }
 
 impl Session<'_> {
-    fn found(&self, seat: Seat<'_>, solution: Solution) {
+    fn found(&mut self, seat: Seat<'_>, solution: Solution) {
         let hash = BlockHash::from_byte_array(solution.hash);
         info!(
             peer = %self.peer, channel = seat.channel_id, job = seat.job_id,
@@ -215,17 +214,17 @@ impl Session<'_> {
         );
         self.miner.blocks.add(1);
         self.role.blocks.found(&self.miner, seat, &solution);
-        self.role.tell(FromMiner::Input(Input::Block(solution)));
+        self.tell(FromMiner::Input(Input::Block(solution)));
     }
 
-    fn accepted(&self, share: &Accepted) {
+    fn accepted(&mut self, share: &Accepted) {
         self.role.metrics.accepted.inc();
         self.miner.accept(share.hashes);
         // All our templates are jobs of the declarator, which has named them.
         let JobSource::Template { id: job, .. } = share.source else {
             return;
         };
-        self.role.tell(FromMiner::Input(Input::Accepted {
+        self.tell(FromMiner::Input(Input::Accepted {
             job,
             found: Found {
                 nonce: share.nonce,
@@ -238,9 +237,43 @@ impl Session<'_> {
         }));
     }
 
-    fn tell_hash_rate(&self) {
+    fn tell_hash_rate(&mut self) {
         let slot = self.slot;
         let rate = self.channels.values().map(|(_, rate)| rate).sum();
-        self.role.tell(FromMiner::HashRate { slot, rate });
+        // One that the desk has not heard is out of date.
+        let is_rate = |unsaid: &FromMiner| matches!(unsaid, FromMiner::HashRate { .. });
+        self.unsaid.retain(|unsaid| !is_rate(unsaid));
+        self.tell(FromMiner::HashRate { slot, rate });
+    }
+
+    /// When the desk takes no more, the miner waits, and nothing is lost.
+    fn tell(&mut self, message: FromMiner) {
+        if !self.unsaid.is_empty() {
+            return self.unsaid.push_back(message);
+        }
+        // A desk that is gone is gone with the role.
+        if let Err(TrySendError::Full(message)) = self.role.desk.try_send(message) {
+            self.unsaid.push_back(message);
+        }
+    }
+
+    /// Until the desk has taken everything.
+    async fn said(&mut self) {
+        said(&self.role.desk, &mut self.unsaid).await;
     }
 }
+
+/// Until the desk has taken everything: one by one, so that every miner has its turn. Cancel-safe.
+async fn said(desk: &mpsc::Sender<FromMiner>, unsaid: &mut VecDeque<FromMiner>) {
+    while !unsaid.is_empty() {
+        let room = desk.reserve().await;
+        let first = unsaid.pop_front();
+        // A desk that is gone is gone with the role.
+        if let (Ok(room), Some(first)) = (room, first) {
+            room.send(first);
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -53,19 +53,20 @@ use metrics::Metrics;
 const NAME: &str = "jdc";
 
 /// Messages of the connections to other servers that the desk has not looked at. When it is full,
-/// the connection that says more is closed and made anew: a lost answer would be worse.
+/// what is said meanwhile waits in the connection.
 const MAX_PENDING_MESSAGES: usize = 4096;
 
 /// Shares and blocks of miners that the desk has not looked at: a second of ten thousand miners that
-/// send six shares each. When it is full, further ones are lost, and counted.
+/// send six shares each. When it is full, nothing more is read from a miner that has something to say.
 const MAX_PENDING_SHARES: usize = 1 << 16;
 
-/// What the template provider is to be told. More than is ever said while it is away; when it is
-/// full, what is said is lost loudly.
+/// What the template provider is to be told: half for blocks, which miners wait with while it is
+/// there, and half for everything else. More than is ever said while it is away; when it is full all
+/// the same, what is said is lost loudly.
 const MAX_PENDING_REQUESTS: usize = 256;
 
-/// What the node is to be told. When it is full, what is said is lost loudly; a template that waits
-/// for fees is mined without transactions then.
+/// What the node is to be told. Miners wait while it is half full; when it is full all the same, what
+/// is said is lost loudly, and a template that waits for fees is mined without transactions.
 const MAX_PENDING_CALLS: usize = 64;
 
 /// What miners are offered. Whoever selects its own work has no use for ours.

@@ -1,7 +1,8 @@
 //! The connections to the upstreams: two tasks for each, which dial for ever.
 //!
 //! Each session has a queue of its own for what it is told, and hands the sending end to the desk:
-//! what was meant for an earlier session cannot reach a later one.
+//! what was meant for an earlier session cannot reach a later one. What miners found waits in front of
+//! a queue that is half full ([`has_room`]).
 
 mod jds;
 mod pool;
@@ -13,9 +14,25 @@ use tokio::sync::{mpsc, watch};
 use crate::config::Pair;
 use crate::desk::Message;
 
-/// What a session was told and has not said yet. When it is full, the session is ended and made
-/// anew.
-const MAX_PENDING: usize = 1024;
+/// What a session was told and has not said yet. What miners find waits in front of it; when it is
+/// full all the same, the session is ended and made anew.
+const MAX_PENDING: usize = 2048;
+
+/// Whether what miners find may go on a line. The other half is for everything else. A line that is
+/// over keeps nobody waiting.
+pub(crate) fn has_room<T>(line: &mpsc::Sender<T>) -> bool {
+    line.capacity() > reserved(line) || line.is_closed()
+}
+
+/// Waits until it may. Cancel-safe.
+pub(crate) async fn room<T>(line: &mpsc::Sender<T>) {
+    // An error says that it is over.
+    let _ = line.reserve_many(reserved(line) + 1).await;
+}
+
+fn reserved<T>(line: &mpsc::Sender<T>) -> usize {
+    line.max_capacity() / 2
+}
 
 /// A server's wish that we connect elsewhere: host and port.
 type Redirect = Option<(String, u16)>;
@@ -64,3 +81,6 @@ pub(crate) fn spawn(
     });
     seen.collect()
 }
+
+#[cfg(test)]
+mod tests;

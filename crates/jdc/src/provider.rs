@@ -1,7 +1,7 @@
 //! The task that talks to the template provider, for as long as the role lives.
 
 use daemon::dial::{Link, Upstream};
-use daemon::drive::{Joined, drive};
+use daemon::drive::drive;
 use daemon::shutdown::Shutdown;
 use protocol::coinbase::CoinbasePlan;
 use protocol::provider::{ProviderClient, ProviderEvent, ProviderInput};
@@ -11,7 +11,7 @@ use tracing::{debug, error, info};
 
 use crate::declarator::Input;
 use crate::desk::Message;
-use crate::outlet::Outlet;
+use crate::outlet::{Joined, Outlet};
 
 /// Keeps a connection to the provider, from the moment it is known what to ask of it. Miners go on
 /// with what they have while it is away.
@@ -33,15 +33,15 @@ pub(crate) async fn run(
             continue;
         }
         let session = shutdown.stop().child_token();
-        let outlet = Outlet::new(&desk, &session);
+        let mut outlet = Outlet::new(&desk, &session);
         outlet.put(Message::ProviderUp(true));
         let mut host = Joined {
+            outlet: &mut outlet,
             inputs: &mut requests,
-            on_event: |event| on_event(event, &outlet),
+            on_event,
         };
         let ended = drive(connection, &mut client, &mut host, &session).await;
-        // The desk may be gone only when the role stops.
-        let _ = desk.send(Message::ProviderUp(false)).await;
+        outlet.close(Message::ProviderUp(false)).await;
         sessions.ended(&ended);
     }
 }
@@ -68,7 +68,7 @@ async fn constrain(
     }
 }
 
-fn on_event(event: ProviderEvent, outlet: &Outlet) {
+fn on_event(event: ProviderEvent, outlet: &mut Outlet) {
     let input = match event {
         ProviderEvent::Work(work) => {
             debug!(

@@ -291,6 +291,7 @@ impl Core for MiningServer {
             }
             ServerInput::Space(space) => self.move_to(space, out),
             ServerInput::TokenSpent { id, is_first } => self.token_spent(now, id, is_first, out),
+            ServerInput::GoOn => {}
         }
     }
 

@@ -14,6 +14,11 @@ fn read(text: &str) -> Result<Config, Problems> {
     Ok(config.unwrap())
 }
 
+/// With two upstreams.
+pub(crate) fn config() -> Config {
+    read(&good()).unwrap()
+}
+
 fn good() -> String {
     let key = AuthorityKey::generate(&mut rand::thread_rng());
     format!(

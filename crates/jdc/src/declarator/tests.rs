@@ -298,13 +298,7 @@ impl Desk {
 
     /// The provider has a new tip, with template number `tip`.
     fn tip(&mut self, tip: u8) {
-        let work = Work {
-            prev_hash: prev_hash(tip),
-            template: template(u64::from(tip)),
-            futures: Vec::new(),
-            past: Arc::default(),
-        };
-        self.give(work);
+        self.give(work(tip));
     }
 
     /// The provider has a better template for the same tip.
@@ -464,6 +458,16 @@ fn found(hash: u8) -> Found {
         version: 0x2000_0020,
         extranonce: (0..LOCAL_EXTRANONCE as u8).collect(),
         hash: [hash; 32],
+    }
+}
+
+/// A tip with one template, of the same number.
+pub(crate) fn work(tip: u8) -> Work {
+    Work {
+        prev_hash: prev_hash(tip),
+        template: template(u64::from(tip)),
+        futures: Vec::new(),
+        past: Arc::default(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use daemon::clock;
 use daemon::dial;
-use daemon::drive::{Joined, drive};
+use daemon::drive::drive;
 use protocol::declaration::client::{DeclarationClient, DeclarationEvent};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -12,7 +12,7 @@ use super::{MAX_PENDING, Redirect};
 use crate::config::Pair;
 use crate::declarator::Input;
 use crate::desk::Message;
-use crate::outlet::Outlet;
+use crate::outlet::{Joined, Outlet};
 
 /// One upstream's job declarator server.
 pub(super) struct Link {
@@ -36,21 +36,23 @@ impl Link {
                 continue;
             }
             let session = self.stop.child_token();
-            let outlet = Outlet::new(&self.desk, &session);
+            let mut outlet = Outlet::new(&self.desk, &session);
             let (inputs, mut inputs_in) = mpsc::channel(MAX_PENDING);
             outlet.put(Message::JdsUp(number, inputs));
             let mut redirect: Redirect = None;
             let mut host = Joined {
+                outlet: &mut outlet,
                 inputs: &mut inputs_in,
-                on_event: |event| on_event(number, event, &outlet, &mut redirect),
+                on_event: |event, outlet: &mut Outlet| {
+                    on_event(number, event, outlet, &mut redirect);
+                },
             };
             let ended = drive(connection, &mut client, &mut host, &session).await;
             let lost = Input::JdsLost {
                 upstream: number,
                 reason: ended.to_string(),
             };
-            // The desk may be gone only when the role stops.
-            let _ = self.desk.send(Message::Input(lost)).await;
+            outlet.close(Message::Input(lost)).await;
             sessions.ended(&ended);
             if let Some((host, port)) = redirect {
                 sessions.redirect(&host, port);
@@ -59,7 +61,7 @@ impl Link {
     }
 }
 
-fn on_event(number: usize, event: DeclarationEvent, outlet: &Outlet, redirect: &mut Redirect) {
+fn on_event(number: usize, event: DeclarationEvent, outlet: &mut Outlet, redirect: &mut Redirect) {
     match event {
         DeclarationEvent::Ignored(what) => {
             debug!(what, "message of the job declarator server ignored");

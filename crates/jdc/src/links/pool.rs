@@ -42,7 +42,7 @@ impl Link {
             }
             // Not the role's own token, which would end the session before the channel is closed.
             let session = CancellationToken::new();
-            let outlet = Outlet::new(&self.desk, &session);
+            let mut outlet = Outlet::new(&self.desk, &session);
             let (inputs, inputs_in) = mpsc::channel(MAX_PENDING);
             outlet.put(Message::PoolUp(self.number, inputs));
             let mut host = Session {
@@ -59,8 +59,7 @@ impl Link {
                 reason: ended.to_string(),
                 unanswered: client.into_unanswered(),
             };
-            // The desk may be gone only when the role stops.
-            let _ = self.desk.send(Message::Input(lost)).await;
+            host.outlet.close(Message::Input(lost)).await;
             sessions.ended(&ended);
             if let Some((host, port)) = host.redirect {
                 sessions.redirect(&host, port);
@@ -95,8 +94,12 @@ impl Host<CustomWorkClient> for Session {
                 self.is_leaving = true;
                 Some(CustomWorkInput::Leave)
             }
-            input = self.inputs.recv() => input,
+            input = self.outlet.next(&mut self.inputs) => input,
         }
+    }
+
+    fn another(&mut self) -> Option<CustomWorkInput> {
+        self.inputs.try_recv().ok()
     }
 
     fn event(&mut self, event: CustomWorkEvent) {

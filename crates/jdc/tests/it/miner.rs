@@ -84,30 +84,58 @@ impl Miner {
         }
     }
 
-    /// Submits a share on the newest job and waits until it is acknowledged. Returns the block
-    /// hash, on this tip.
-    pub(crate) async fn share(&mut self, nonce: u32, tip: u8) -> [u8; 32] {
-        let job = self.job.clone().unwrap();
-        let extranonce = vec![0xee; self.extranonce_size];
-        self.say(MiningOwned::SubmitSharesExtended(
-            SubmitSharesExtendedOwned {
-                channel_id: self.channel_id,
-                sequence_number: nonce,
-                job_id: job.job_id,
-                nonce,
-                ntime: NTIME,
-                version: job.version,
-                extranonce: extranonce.clone().try_into().unwrap(),
-            },
-        ))
-        .await;
-        loop {
+    /// Submits a share on the newest job.
+    async fn submit(&mut self, nonce: u32) {
+        let job = self.job.as_ref().unwrap();
+        let share = SubmitSharesExtendedOwned {
+            channel_id: self.channel_id,
+            sequence_number: nonce,
+            job_id: job.job_id,
+            nonce,
+            ntime: NTIME,
+            version: job.version,
+            extranonce: self.extranonce().try_into().unwrap(),
+        };
+        self.say(MiningOwned::SubmitSharesExtended(share)).await;
+    }
+
+    fn extranonce(&self) -> Vec<u8> {
+        vec![0xee; self.extranonce_size]
+    }
+
+    /// Waits until so many shares are acknowledged.
+    async fn acknowledged(&mut self, count: u32) {
+        let mut acknowledged = 0;
+        while acknowledged < count {
             match self.hear().await {
-                MiningOwned::SubmitSharesSuccess(_) => break,
+                MiningOwned::SubmitSharesSuccess(success) => {
+                    acknowledged += success.new_submits_accepted_count;
+                }
                 MiningOwned::SubmitSharesError(error) => panic!("{error:?}"),
                 _ => {}
             }
         }
+    }
+
+    /// Submits shares as fast as they are taken, `at_once` before it looks at the answers. Every one
+    /// is acknowledged.
+    pub(crate) async fn flood(&mut self, nonces: std::ops::Range<u32>, at_once: usize) {
+        let nonces: Vec<u32> = nonces.collect();
+        for some in nonces.chunks(at_once) {
+            for nonce in some {
+                self.submit(*nonce).await;
+            }
+            self.acknowledged(some.len() as u32).await;
+        }
+    }
+
+    /// Submits a share on the newest job and waits until it is acknowledged. Returns the block
+    /// hash, on this tip.
+    pub(crate) async fn share(&mut self, nonce: u32, tip: u8) -> [u8; 32] {
+        self.submit(nonce).await;
+        self.acknowledged(1).await;
+        let job = self.job.clone().unwrap();
+        let extranonce = self.extranonce();
         let coinbase = [
             job.coinbase_tx_prefix.as_bytes(),
             &self.extranonce_prefix,

@@ -44,6 +44,11 @@ pub(crate) struct Lines {
 
 impl Site {
     pub(crate) async fn start(mode: &str) -> Self {
+        Self::with(mode, "").await
+    }
+
+    /// With these keys besides.
+    pub(crate) async fn with(mode: &str, plain: &str) -> Self {
         let provider = Fake::start(Protocol::TemplateDistributionProtocol).await;
         let pool = Fake::start(Protocol::MiningProtocol).await;
         let jds = Fake::start(Protocol::JobDeclarationProtocol).await;
@@ -53,6 +58,7 @@ mode = "{mode}"
 coinbase_reward_script = "{REWARD}"
 shares_per_minute = 60.0
 share_batch_size = 1
+{plain}
 [template_provider]
 address = "{}"
 public_key = "{}"
@@ -159,22 +165,8 @@ pub(crate) async fn give_token(jds: &mut Line, number: u8) {
 
 /// A template on a new tip, which no hash is a block for.
 pub(crate) async fn give_template(provider: &mut Line, template_id: u64, tip: u8) {
-    let template = NewTemplateOwned {
-        template_id,
-        future_template: true,
-        version: 0x2000_0000,
-        coinbase_tx_version: 2,
-        coinbase_prefix: vec![1, 102].try_into().unwrap(),
-        coinbase_tx_input_sequence: 0xffff_fffe,
-        coinbase_tx_value_remaining: 5_000_000_000,
-        coinbase_tx_outputs_count: 0,
-        coinbase_tx_outputs: vec![].try_into().unwrap(),
-        coinbase_tx_locktime: 101,
-        merkle_path: vec![[0xaa; 32].into()].try_into().unwrap(),
-    };
-    provider
-        .say(TemplateDistributionOwned::NewTemplate(template))
-        .await;
+    let template = template(template_id, true);
+    provider.say(template).await;
     let tip = SetNewPrevHashOwned {
         template_id,
         prev_hash: [tip; 32].into(),
@@ -185,6 +177,27 @@ pub(crate) async fn give_template(provider: &mut Line, template_id: u64, tip: u8
     provider
         .say(TemplateDistributionOwned::SetNewPrevHash(tip))
         .await;
+}
+
+/// A template on the present tip.
+pub(crate) async fn give_better_template(provider: &mut Line, template_id: u64) {
+    provider.say(template(template_id, false)).await;
+}
+
+fn template(template_id: u64, future_template: bool) -> TemplateDistributionOwned {
+    TemplateDistributionOwned::NewTemplate(NewTemplateOwned {
+        template_id,
+        future_template,
+        version: 0x2000_0000,
+        coinbase_tx_version: 2,
+        coinbase_prefix: vec![1, 102].try_into().unwrap(),
+        coinbase_tx_input_sequence: 0xffff_fffe,
+        coinbase_tx_value_remaining: 5_000_000_000 + template_id,
+        coinbase_tx_outputs_count: 0,
+        coinbase_tx_outputs: vec![].try_into().unwrap(),
+        coinbase_tx_locktime: 101,
+        merkle_path: vec![[0xaa; 32].into()].try_into().unwrap(),
+    })
 }
 
 /// Answers the request for the transactions of the newest template: there are three.

@@ -30,6 +30,8 @@ pub enum ServerInput {
         /// Whether nobody has shown it before, on whatever connection.
         is_first: bool,
     },
+    /// What the miner said last was taken: it may go on.
+    GoOn,
 }
 
 /// What happens on a connection.
