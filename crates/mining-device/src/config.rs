@@ -11,6 +11,7 @@ use daemon::dial::{HostPort, Upstream};
 use protocol::client::ChannelRequest;
 use protocol::message::common::Protocol;
 use protocol::setup::REQUIRES_STANDARD_JOBS;
+use protocol::target::Target;
 use sv1::client::Identity;
 
 use crate::hasher::Speed;
@@ -365,6 +366,7 @@ fn read_request(reader: &mut Reader) -> Option<ChannelRequest> {
     Some(ChannelRequest {
         user_identity,
         nominal_hash_rate,
+        max_target: Target::MAX,
         min_extranonce_size,
     })
 }

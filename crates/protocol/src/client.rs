@@ -39,6 +39,8 @@ pub struct ChannelRequest {
     pub user_identity: String,
     /// Hashes a second, as told to the server.
     pub nominal_hash_rate: f32,
+    /// The easiest target that is of use.
+    pub max_target: Target,
     /// `None` for a standard channel, otherwise the extranonce bytes needed at least.
     pub min_extranonce_size: Option<u16>,
 }
@@ -223,7 +225,7 @@ impl MiningClient {
     fn open(&self, request_id: u32, request: &ChannelRequest) -> Result<MiningOwned, ErrorCode> {
         let user_identity = text(&request.user_identity);
         let nominal_hash_rate = request.nominal_hash_rate;
-        let max_target = Target::MAX.to_le_bytes().into();
+        let max_target = request.max_target.to_le_bytes().into();
         match request.min_extranonce_size {
             None if self.server_flags & REQUIRES_EXTENDED_CHANNELS != 0 => {
                 Err("the server requires extended channels")

@@ -75,6 +75,7 @@ impl Miner {
             requests.push(ChannelRequest {
                 user_identity: identity(rng, number),
                 nominal_hash_rate: rng.gen_range(2.0..24.0),
+                max_target: Target::MAX,
                 min_extranonce_size: is_extended.then(|| rng.gen_range(0..=8)),
             });
         }

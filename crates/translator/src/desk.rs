@@ -127,9 +127,8 @@ impl Desk {
         let is_aggregated = config.is_aggregated;
         // By chance: a proxy that is started again has forgotten which shares were credited.
         let first = rand::random();
-        let size = config.policy.extranonce2_size;
         Self {
-            proxy: Proxy::new(is_aggregated, size, terms.collect(), first),
+            proxy: Proxy::new(is_aggregated, &config.policy, terms.collect(), first),
             labels: config.upstreams.iter().map(label).collect(),
             servers: config.upstreams.clone(),
             lines: config.upstreams.iter().map(|_| None).collect(),

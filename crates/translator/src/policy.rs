@@ -3,6 +3,8 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use protocol::target::Target;
+
 /// What is wanted of miners.
 #[derive(Debug, Clone)]
 pub struct Policy {
@@ -23,6 +25,14 @@ pub struct Policy {
     pub max_jobs: usize,
     /// Bytes of a line.
     pub max_line: usize,
+}
+
+impl Policy {
+    /// What the shares of a miner should be like of which nothing is known.
+    pub(crate) fn first_target(&self) -> Target {
+        let cost = self.least_hash_rate * 60.0 / self.shares_per_minute;
+        Target::one_in(cost).unwrap_or(Target::MAX)
+    }
 }
 
 impl Default for Policy {

@@ -20,8 +20,10 @@ use std::time::{Duration, Instant};
 use protocol::client::{Assignment, ChannelRequest, ClientEvent, ClientInput};
 use protocol::core::Now;
 use protocol::ranking::{Ranking, State};
+use protocol::target::Target;
 
 use crate::payout::Expected;
+use crate::policy::Policy;
 use crate::work::{CurrentWork, LOCAL_EXTRANONCE, Origin, Work};
 
 use channel::Upstream;
@@ -50,6 +52,8 @@ type Owner = Option<u32>;
 pub(crate) struct Proxy {
     is_aggregated: bool,
     extranonce2_size: usize,
+    /// What an upstream may ask of a miner that it knows nothing of.
+    first_target: Target,
     terms: Vec<Terms>,
     upstreams: Vec<Upstream>,
     ranking: Ranking,
@@ -62,15 +66,11 @@ impl Proxy {
     /// With upstreams of these `terms`, best first, none of them connected. Miners and jobs are
     /// numbered from `first` on: what a miner found before this program was started again must not
     /// be taken for a share of another job that has the same name.
-    pub(crate) fn new(
-        is_aggregated: bool,
-        extranonce2_size: usize,
-        terms: Vec<Terms>,
-        first: u32,
-    ) -> Self {
+    pub(crate) fn new(is_aggregated: bool, policy: &Policy, terms: Vec<Terms>, first: u32) -> Self {
         Self {
             is_aggregated,
-            extranonce2_size,
+            extranonce2_size: policy.extranonce2_size,
+            first_target: policy.first_target(),
             upstreams: terms.iter().map(|_| Upstream::default()).collect(),
             ranking: Ranking::without_alternative(terms.len()),
             terms,
@@ -217,9 +217,20 @@ impl Proxy {
         let request = ChannelRequest {
             user_identity,
             nominal_hash_rate,
+            max_target: self.max_target(nominal_hash_rate),
             min_extranonce_size: Some(min_extranonce_size as u16),
         };
         out.push(Action::Tell(upstream, ClientInput::Open(request)));
+    }
+
+    /// The easiest target that is of use on a channel of that hash rate. An upstream that goes by a
+    /// hash rate of 0 alone lets every hash be a share, and the first miner floods it: a new target
+    /// counts from the next job on (SV2 5.3.21).
+    fn max_target(&self, hash_rate: f32) -> Target {
+        match hash_rate > 0.0 {
+            true => Target::MAX,
+            false => self.first_target,
+        }
     }
 
     fn event(&mut self, now: Now, upstream: usize, event: ClientEvent, out: &mut Vec<Action>) {

@@ -12,6 +12,7 @@ use protocol::message::mining::{
     SetNewPrevHashOwned, SetTargetOwned, SubmitSharesErrorOwned, SubmitSharesSuccess,
 };
 use protocol::message::{CommonMessagesOwned, Message, MiningOwned, option, text};
+use protocol::target::Target;
 
 use crate::script::{Line, Script, frame, number, world};
 use crate::stage::{Stage, beginning};
@@ -28,6 +29,7 @@ fn requests() -> Vec<ChannelRequest> {
     let request = |min_extranonce_size| ChannelRequest {
         user_identity: "miner".to_owned(),
         nominal_hash_rate: 1e6,
+        max_target: Target::MAX,
         min_extranonce_size,
     };
     vec![request(None), request(Some(8)), request(None)]

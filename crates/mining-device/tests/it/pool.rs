@@ -291,6 +291,7 @@ impl Device {
             request: ChannelRequest {
                 user_identity: "test".to_owned(),
                 nominal_hash_rate: 1000.0,
+                max_target: Target::MAX,
                 min_extranonce_size: None,
             },
             nominal: Nominal::Declared,

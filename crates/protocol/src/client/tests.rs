@@ -51,6 +51,7 @@ impl Play {
         let request = |min_extranonce_size| ChannelRequest {
             user_identity: "alice".into(),
             nominal_hash_rate: 7.5,
+            max_target: target(9),
             min_extranonce_size,
         };
         Self {
@@ -500,6 +501,7 @@ fn request(user_identity: &str) -> ChannelRequest {
     ChannelRequest {
         user_identity: user_identity.into(),
         nominal_hash_rate: 0.0,
+        max_target: Target::MAX,
         min_extranonce_size: Some(8),
     }
 }

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use protocol::client::ClientInput;
 use protocol::core::Now;
-use protocol::target::Target;
 
 use super::{Action, Owner, Proxy};
 
@@ -96,6 +95,7 @@ impl Proxy {
         now: Now,
         out: &mut Vec<Action>,
     ) -> Option<Instant> {
+        let max_target = self.max_target(nominal_hash_rate);
         let channel = self.upstreams[upstream].channels.get_mut(&channel_id)?;
         if channel.told.to_bits() == nominal_hash_rate.to_bits() {
             return None;
@@ -109,7 +109,7 @@ impl Proxy {
         let update = ClientInput::Update {
             channel_id,
             nominal_hash_rate,
-            max_target: Target::MAX,
+            max_target,
         };
         out.push(Action::Tell(upstream, update));
         None

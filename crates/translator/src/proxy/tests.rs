@@ -28,7 +28,7 @@ impl Play {
         Self {
             proxy: Proxy::new(
                 is_aggregated,
-                4,
+                &Policy::default(),
                 vec![terms("best"), terms("second")],
                 first,
             ),
@@ -189,6 +189,25 @@ fn updates(actions: &[Action]) -> Vec<(usize, u32, f32)> {
     told(actions).into_iter().filter_map(update).collect()
 }
 
+/// The easiest targets the first upstream is allowed.
+fn max_targets(actions: &[Action]) -> Vec<Target> {
+    let max_target = |(upstream, input)| match input {
+        ClientInput::Open(ChannelRequest { max_target, .. })
+        | ClientInput::Update { max_target, .. }
+            if upstream == 0 =>
+        {
+            Some(max_target)
+        }
+        _ => None,
+    };
+    told(actions).into_iter().filter_map(max_target).collect()
+}
+
+/// Ten million hashes a second, six times a minute.
+fn first_target() -> Target {
+    Target::one_in(1e8).unwrap()
+}
+
 fn fates(actions: &[Action]) -> Vec<(u32, Fate)> {
     let fate = |action: &Action| match action {
         Action::Fate(slot, fate) => Some((*slot, fate.clone())),
@@ -215,6 +234,7 @@ fn one_channel_is_opened_for_all_before_there_is_anybody() {
     };
     assert_eq!(request.user_identity, "best");
     assert_eq!(request.nominal_hash_rate, 0.0);
+    assert_eq!(request.max_target, first_target());
     assert_eq!(request.min_extranonce_size, Some(8));
     for slot in 0..20 {
         assert!(requests(&play.miner(slot)).is_empty());
@@ -378,6 +398,23 @@ fn upstreams_hear_of_the_hash_rate_at_most_once_a_second() {
         reason,
     });
     assert_eq!(updates(&actions), [(1, 6, 50.0)]);
+}
+
+#[test]
+fn not_every_hash_is_a_share_of_a_miner_that_the_upstream_knows_nothing_of() {
+    // PROXY-03
+    let mut play = Play::working();
+    play.pass(5);
+    play.miner(0);
+    assert_eq!(max_targets(&play.rate(0, 100.0)), [Target::MAX]);
+    play.pass(5);
+    let actions = play.step(Input::Left(0));
+    assert_eq!(updates(&actions), [(0, 5, 0.0)]);
+    assert_eq!(max_targets(&actions), [first_target()]);
+    // With a channel of its own, too.
+    let mut play = Play::new(false);
+    play.step(Input::Up(0));
+    assert_eq!(max_targets(&play.miner(0)), [first_target()]);
 }
 
 #[test]

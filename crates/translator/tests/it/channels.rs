@@ -44,6 +44,9 @@ async fn shares_of_all_miners_arrive_on_one_channel_as_the_upstream_computes_the
     let open = pool.open_next(CHANNEL).await;
     assert_eq!(open.user_identity.as_utf8_or_hex(), "farm0");
     assert_eq!((open.nominal_hash_rate, open.min_extranonce_size), (0.0, 8));
+    // Ten hashes a second, six shares a minute: not every hash is one.
+    let least = Target::one_in(100.0).unwrap();
+    assert_eq!(*open.max_target.as_array(), least.to_le_bytes());
     pool.job(CHANNEL, 1).await;
     pool.tip(CHANNEL, 1, 1).await;
     let mut miners = Vec::new();
