@@ -91,7 +91,7 @@ impl Lab {
             until_ms: lasts.map(|lasts| since_ms + lasts.as_millis() as u64),
         };
         if fault == Blow::Kill && lasts.is_none() {
-            self.runner().kill(spec).await?;
+            self.put_down(spec).await?;
             self.runner().start(spec).await?;
             return Ok(None);
         }
@@ -102,15 +102,18 @@ impl Lab {
         }
         match fault {
             Blow::Pause => self.runner().pause(spec).await?,
-            Blow::Kill => {
-                self.runner().kill(spec).await?;
-                // It would come back by itself.
-                if self.runner().status(service).await?.state != State::Stopped {
-                    self.runner().stop(spec).await?;
-                }
-            }
+            Blow::Kill => self.put_down(spec).await?,
         }
         Ok(Some(struck))
+    }
+
+    /// Kills a service that would come back by itself, and be said to have ended by itself.
+    async fn put_down(&self, spec: &ServiceSpec) -> Result<()> {
+        self.runner().kill(spec).await?;
+        match self.runner().status(&spec.name).await?.state {
+            State::Stopped => Ok(()),
+            _ => self.runner().stop(spec).await,
+        }
     }
 
     /// What is struck now.

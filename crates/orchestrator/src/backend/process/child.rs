@@ -90,7 +90,7 @@ impl Child {
 
     /// Whether it will not run again by itself.
     pub(super) fn is_over(&self) -> bool {
-        self.task.is_finished()
+        self.stop.is_cancelled() || self.task.is_finished()
     }
 
     /// Asks the child to end; [`Self::ended`] tells when it has.

@@ -112,6 +112,25 @@ async fn a_killed_child_comes_back() {
 }
 
 #[tokio::test]
+async fn a_child_that_is_killed_on_purpose_has_not_ended_by_itself() {
+    let supervised = Supervised::new().await;
+    let launch = supervised.shell("pool", "exec sleep 1000");
+    for _ in 0..3 {
+        supervised.start(launch.clone()).await;
+        until(async || supervised.status("pool").await.pid.is_some()).await;
+        let status = supervised.status("pool").await;
+        assert_eq!(status.restarts, 0);
+        let pid = status.pid.unwrap();
+        kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL).unwrap();
+        let stop = Request::Stop("pool".to_owned());
+        let reply = wire::ask(&supervised.state, &stop).await;
+        assert!(matches!(reply.unwrap(), Reply::Done));
+        assert_eq!(supervised.status("pool").await.state, State::Stopped);
+    }
+    supervised.end().await;
+}
+
+#[tokio::test]
 async fn a_child_that_crashes_at_once_is_started_less_and_less_often() {
     let supervised = Supervised::new().await;
     supervised
