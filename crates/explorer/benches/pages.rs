@@ -1,18 +1,25 @@
 //! How fast the explorer is, and what it needs: cold start, pages under load, a block's way into an
 //! open page, memory.
 //!
-//!   cargo bench -p explorer --bench pages [-- BLOCKS]
+//!   cargo bench -p explorer --bench pages [-- BLOCKS [spread]]
 //!
-//! Measures on a chain of 1000 blocks, and with BLOCKS on a longer one as well.
+//! Measures on a chain of 1000 blocks, and with BLOCKS on a longer one as well. All of them pay one
+//! address, as a lab's do; `spread` has each pay another, which is the most there is to remember.
+//! The explorer has one processor, on which others may be busy, too.
 
 #![allow(clippy::unwrap_used, reason = "a measurement fails by panicking")]
 
+use std::ops::Range;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use bitcoin::hashes::Hash;
+use bitcoin::{Address, Network, ScriptBuf, WPubkeyHash};
 
 use regtest::chain::address;
 use regtest::{Node, Port, free_port};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// Requests a second, and for how long.
@@ -32,10 +39,12 @@ impl Explorer {
     fn start(node: &Node) -> Self {
         let directory = TempDir::new().unwrap();
         let port = free_port();
-        let access = node.rpc_access();
+        let access = node.reader_access();
         let config = format!("listen_address = \"127.0.0.1:{port}\"\n[node]\n{access}");
         std::fs::write(directory.path().join("config.toml"), config).unwrap();
-        let process = Command::new(PathBuf::from(env!("CARGO_BIN_EXE_explorer")))
+        let process = Command::new("taskset")
+            .args(["--cpu-list", "0"])
+            .arg(PathBuf::from(env!("CARGO_BIN_EXE_explorer")))
             .arg("--config")
             .arg(directory.path().join("config.toml"))
             .stderr(Stdio::null())
@@ -67,15 +76,20 @@ impl Explorer {
         }
     }
 
-    fn memory_mib(&self) -> f64 {
+    /// In MiB: now, and at most ever.
+    fn memory(&self) -> String {
         let status = format!("/proc/{}/status", self.process.id());
         let status = std::fs::read_to_string(status).unwrap();
-        let line = status
-            .lines()
-            .find(|line| line.starts_with("VmRSS:"))
-            .unwrap();
-        let kib: f64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
-        kib / 1024.0
+        let mib = |key: &str| {
+            let line = status.lines().find(|line| line.starts_with(key)).unwrap();
+            let kib: f64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+            kib / 1024.0
+        };
+        format!(
+            "{:>8.1} MiB, at most {:.1} MiB",
+            mib("VmRSS:"),
+            mib("VmHWM:")
+        )
     }
 }
 
@@ -87,22 +101,64 @@ impl Drop for Explorer {
 }
 
 fn main() {
+    let has = |word: &str| std::env::args().any(|argument| argument == word);
     let blocks = std::env::args().find_map(|argument| argument.parse().ok());
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
-        let node = Node::with_blocks(0).await;
-        grow(&node, 1000).await;
-        measure(&node).await;
-        if let Some(blocks) = blocks {
-            grow(&node, blocks).await;
-            measure(&node).await;
+        let chain = LongChain::begin(blocks.unwrap_or(1000), has("spread")).await;
+        for height in [1000].into_iter().chain(blocks) {
+            chain.grow(height).await;
+            measure(&chain.node).await;
         }
     });
 }
 
-async fn grow(node: &Node, height: u32) {
-    while node.height().await < height {
-        node.mine((height - node.height().await).min(1000)).await;
+/// A chain whose blocks say that they were found a second apart, up to now. Made as fast as they
+/// are, their times would run ahead of the clock, which a node allows for two hours only.
+struct LongChain {
+    node: Node,
+    began: u64,
+    spread: bool,
+}
+
+impl LongChain {
+    async fn begin(blocks: u32, spread: bool) -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        Self {
+            node: Node::with_blocks(0).await,
+            began: now.as_secs() - u64::from(blocks),
+            spread,
+        }
+    }
+
+    async fn grow(&self, height: u32) {
+        loop {
+            let tip = self.node.height().await;
+            let count = height.saturating_sub(tip).min(1000);
+            if count == 0 {
+                return;
+            }
+            let clock = self.began + u64::from(tip + count);
+            self.node.rpc("setmocktime", json!([clock])).await;
+            match self.spread {
+                true => self.mine_spread(tip..tip + count).await,
+                false => drop(self.node.mine(count).await),
+            }
+        }
+    }
+
+    /// A block for each number, each to an address of its own.
+    async fn mine_spread(&self, numbers: Range<u32>) {
+        let params = numbers.map(|number| {
+            let owner = WPubkeyHash::hash(&number.to_le_bytes());
+            let script = ScriptBuf::new_p2wpkh(&owner);
+            let address = Address::from_script(&script, Network::Regtest).unwrap();
+            json!([1, address.to_string()])
+        });
+        let params: Vec<Value> = params.collect();
+        let rpc = self.node.rpc_client();
+        let made = rpc.batch::<Value>("generatetoaddress", &params).await;
+        made.unwrap().into_iter().for_each(|one| drop(one.unwrap()));
     }
 }
 
@@ -118,8 +174,8 @@ async fn measure(node: &Node) {
         ms(began.elapsed())
     );
     println!(
-        "  memory after it                           {:>8.1} MiB",
-        explorer.memory_mib()
+        "  memory after it                           {}",
+        explorer.memory()
     );
     let paths = paths(node).await;
     for path in &paths {
@@ -127,8 +183,8 @@ async fn measure(node: &Node) {
     }
     load(&explorer, &paths, SECONDS).await;
     println!(
-        "  memory under load                         {:>8.1} MiB",
-        explorer.memory_mib()
+        "  memory under load                         {}",
+        explorer.memory()
     );
     follow(&explorer, node).await;
 }
@@ -144,6 +200,8 @@ async fn paths(node: &Node) -> Vec<String> {
         format!("/search?q={tip}"),
         "/api/v1/home".to_owned(),
         "/api/blocks/tip/height".to_owned(),
+        format!("/api/address/{}/txs", address()),
+        format!("/api/address/{}", address()),
     ];
     let plain = [
         "/", "/blocks", "/mempool", "/miners", "/tips", "/work", "/about",
