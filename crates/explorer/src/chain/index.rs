@@ -25,6 +25,7 @@ struct Tx {
     txid: Txid,
     height: u32,
     first_output: u32,
+    first_spend: u32,
 }
 
 #[derive(Debug)]
@@ -36,6 +37,17 @@ struct Output {
     spent_by: u32,
 }
 
+/// What happened to a script; values in satoshis.
+#[derive(Debug, Default)]
+struct Account {
+    /// The transactions that pay it or spend from it, in the chain's order.
+    touched: Vec<u32>,
+    funded_count: u32,
+    spent_count: u32,
+    funded: u64,
+    spent: u64,
+}
+
 /// What is known by address.
 #[derive(Debug, Default)]
 pub struct Index {
@@ -44,9 +56,10 @@ pub struct Index {
     by_txid: HashMap<Txid, u32>,
     /// In the order of their transactions. Those that nobody can spend are left out.
     outputs: Vec<Output>,
+    /// Outputs that are spent, in the order of the transactions that do.
+    spends: Vec<u32>,
     by_script: HashMap<ScriptHash, u32>,
-    /// Of each script: the transactions that pay it or spend from it, in the chain's order.
-    touched: Vec<Vec<u32>>,
+    accounts: Vec<Account>,
 }
 
 /// A transaction that pays an address or spends from it.
@@ -92,6 +105,14 @@ pub struct Summary {
     pub immature: u64,
 }
 
+impl Account {
+    fn touch(&mut self, tx: u32) {
+        if self.touched.last() != Some(&tx) {
+            self.touched.push(tx);
+        }
+    }
+}
+
 impl Index {
     /// Whether nothing more fits.
     pub(super) fn is_full(&self) -> bool {
@@ -107,15 +128,21 @@ impl Index {
                 txid,
                 height,
                 first_output: self.outputs.len() as u32,
+                first_spend: self.spends.len() as u32,
             });
             let inputs = match place {
                 0 => &[][..],
                 _ => &transaction.input,
             };
             for input in inputs {
-                if let Some(output) = self.output(&input.previous_output) {
-                    self.outputs[output].spent_by = tx;
-                    self.touch(self.outputs[output].script, tx);
+                if let Some(place) = self.output(&input.previous_output) {
+                    self.spends.push(place as u32);
+                    let output = &mut self.outputs[place];
+                    output.spent_by = tx;
+                    let account = &mut self.accounts[output.script as usize];
+                    account.spent_count += 1;
+                    account.spent += output.value;
+                    account.touch(tx);
                 }
             }
             for (vout, output) in transaction.output.iter().enumerate() {
@@ -124,14 +151,18 @@ impl Index {
                     continue;
                 }
                 let script = self.script(&output.script_pubkey);
+                let value = output.value.to_sat();
                 self.outputs.push(Output {
                     tx,
                     vout: vout as u32,
-                    value: output.value.to_sat(),
+                    value,
                     script,
                     spent_by: UNSPENT,
                 });
-                self.touch(script, tx);
+                let account = &mut self.accounts[script as usize];
+                account.funded_count += 1;
+                account.funded += value;
+                account.touch(tx);
             }
         }
     }
@@ -139,38 +170,38 @@ impl Index {
     /// Takes away what is above `fork`.
     pub(super) fn roll_back(&mut self, fork: u32) {
         let kept = self.txs.partition_point(|tx| tx.height <= fork);
-        let Some(first_output) = self.txs.get(kept).map(|tx| tx.first_output) else {
+        let Some(first) = self.txs.get(kept) else {
             return;
         };
+        let (first_output, first_spend) = (first.first_output as usize, first.first_spend as usize);
         for tx in self.txs.drain(kept..) {
             self.by_txid.remove(&tx.txid);
         }
-        self.outputs.truncate(first_output as usize);
-        let kept = kept as u32;
-        for output in &mut self.outputs {
-            if output.spent_by != UNSPENT && output.spent_by >= kept {
-                output.spent_by = UNSPENT;
-            }
+        for place in self.spends.drain(first_spend..) {
+            let output = &mut self.outputs[place as usize];
+            output.spent_by = UNSPENT;
+            let account = &mut self.accounts[output.script as usize];
+            account.spent_count -= 1;
+            account.spent -= output.value;
         }
-        for touched in &mut self.touched {
+        for output in self.outputs.drain(first_output..) {
+            let account = &mut self.accounts[output.script as usize];
+            account.funded_count -= 1;
+            account.funded -= output.value;
+        }
+        let kept = kept as u32;
+        for Account { touched, .. } in &mut self.accounts {
             touched.truncate(touched.partition_point(|tx| *tx < kept));
         }
     }
 
     fn script(&mut self, script: &Script) -> u32 {
-        let next = self.touched.len() as u32;
+        let next = self.accounts.len() as u32;
         let number = *self.by_script.entry(script_hash(script)).or_insert(next);
         if number == next {
-            self.touched.push(Vec::new());
+            self.accounts.push(Account::default());
         }
         number
-    }
-
-    fn touch(&mut self, script: u32, tx: u32) {
-        let touched = &mut self.touched[script as usize];
-        if touched.last() != Some(&tx) {
-            touched.push(tx);
-        }
     }
 
     fn output(&self, outpoint: &OutPoint) -> Option<usize> {
@@ -185,11 +216,18 @@ impl Index {
     }
 
     fn outputs_of(&self, tx: u32) -> &[Output] {
-        let bound = |tx: usize| {
-            let tx = self.txs.get(tx);
-            tx.map_or(self.outputs.len(), |tx| tx.first_output as usize)
-        };
-        &self.outputs[bound(tx as usize)..bound(tx as usize + 1)]
+        let first = self.txs[tx as usize].first_output as usize;
+        let next = self.txs.get(tx as usize + 1);
+        let end = next.map_or(self.outputs.len(), |next| next.first_output as usize);
+        &self.outputs[first..end]
+    }
+
+    fn spent_by(&self, tx: u32) -> impl Iterator<Item = &Output> {
+        let first = self.txs[tx as usize].first_spend as usize;
+        let next = self.txs.get(tx as usize + 1);
+        let end = next.map_or(self.spends.len(), |next| next.first_spend as usize);
+        let places = self.spends[first..end].iter();
+        places.map(|place| &self.outputs[*place as usize])
     }
 
     /// Height of the block that a transaction is in.
@@ -212,35 +250,41 @@ impl Index {
         (self.by_script.get(script) == Some(&output.script)).then_some(output.value)
     }
 
-    fn touched(&self, script: &ScriptHash) -> Option<(u32, &[u32])> {
+    fn account(&self, script: &ScriptHash) -> Option<(u32, &Account)> {
         let number = *self.by_script.get(script)?;
-        Some((number, &self.touched[number as usize]))
+        Some((number, &self.accounts[number as usize]))
+    }
+
+    fn touched(&self, script: &ScriptHash) -> (u32, &[u32]) {
+        let account = self.account(script);
+        account.map_or((0, &[]), |(number, account)| (number, &account.touched))
     }
 
     /// An address in numbers. A reward is mature at the height of its block and a hundred more;
     /// `tip` is the chain's height.
     pub fn summary(&self, script: &ScriptHash, tip: u32) -> Summary {
-        let mut summary = Summary::default();
-        let Some((number, touched)) = self.touched(script) else {
-            return summary;
+        let Some((number, account)) = self.account(script) else {
+            return Summary::default();
         };
-        summary.transactions = touched.len();
-        for output in self.paying(number, touched) {
-            summary.funded_count += 1;
-            summary.funded += output.value;
-            if output.spent_by != UNSPENT {
-                summary.spent_count += 1;
-                summary.spent += output.value;
-            } else if self.is_coinbase(output.tx) && self.height(output.tx) + 100 > tip + 1 {
-                summary.immature += output.value;
-            }
+        let newest = account.touched.iter().rev();
+        let young = newest.take_while(|tx| self.height(**tx) + 100 > tip + 1);
+        let rewards = young.filter(|tx| self.is_coinbase(**tx));
+        let immature = rewards
+            .flat_map(|tx| self.outputs_of(*tx))
+            .filter(|output| output.script == number && output.spent_by == UNSPENT);
+        Summary {
+            transactions: account.touched.len(),
+            funded_count: account.funded_count.into(),
+            funded: account.funded,
+            spent_count: account.spent_count.into(),
+            spent: account.spent,
+            immature: immature.map(|output| output.value).sum(),
         }
-        summary
     }
 
     /// Transactions that touch an address, the newest first.
     pub fn transactions(&self, script: &ScriptHash) -> impl Iterator<Item = Txid> {
-        let (_, touched) = self.touched(script).unwrap_or((0, &[]));
+        let (_, touched) = self.touched(script);
         touched.iter().rev().map(|tx| self.txs[*tx as usize].txid)
     }
 
@@ -251,33 +295,25 @@ impl Index {
         offset: usize,
         limit: usize,
     ) -> impl Iterator<Item = Touch> {
-        let (number, touched) = self.touched(script).unwrap_or((0, &[]));
+        let (number, touched) = self.touched(script);
         let end = touched.len().saturating_sub(offset);
         let part = &touched[end.saturating_sub(limit)..end];
-        let mut spent: HashMap<u32, u64> = HashMap::new();
-        if let (Some(oldest), Some(newest)) = (part.first(), part.last()) {
-            // Whoever spends from an address touches it, so those between them are of the part.
-            for output in self.paying(number, touched) {
-                if (*oldest..=*newest).contains(&output.spent_by) {
-                    *spent.entry(output.spent_by).or_default() += output.value;
-                }
-            }
-        }
+        let own = move |output: &&Output| output.script == number;
         part.iter().rev().map(move |tx| {
-            let own = self.outputs_of(*tx).iter();
-            let received = own.filter(|output| output.script == number);
+            let received = self.outputs_of(*tx).iter().filter(own);
+            let spent = self.spent_by(*tx).filter(own);
             Touch {
                 txid: self.txs[*tx as usize].txid,
                 height: self.height(*tx),
                 received: received.map(|output| output.value).sum(),
-                spent: spent.get(tx).copied().unwrap_or(0),
+                spent: spent.map(|output| output.value).sum(),
             }
         })
     }
 
     /// What an address has, the newest first.
     pub fn coins(&self, script: &ScriptHash) -> impl Iterator<Item = Coin> {
-        let (number, touched) = self.touched(script).unwrap_or((0, &[]));
+        let (number, touched) = self.touched(script);
         let outputs = touched
             .iter()
             .rev()
@@ -292,11 +328,6 @@ impl Index {
                 is_coinbase: self.is_coinbase(output.tx),
             }
         })
-    }
-
-    fn paying(&self, script: u32, touched: &[u32]) -> impl Iterator<Item = &Output> {
-        let outputs = touched.iter().flat_map(|tx| self.outputs_of(*tx));
-        outputs.filter(move |output| output.script == script)
     }
 
     fn height(&self, tx: u32) -> u32 {
