@@ -4,10 +4,9 @@ use protocol::message::mining::SubmitSharesSuccess;
 use protocol::message::{Message, MiningOwned};
 use regtest::{Line, want};
 use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 
 use crate::miner::Miner;
-use crate::site::{CHANNEL, Lines, Site, accept_job, give_better_template, hear_job};
+use crate::site::{CHANNEL, Lines, Site, accept_job, hear_job};
 
 /// Shares of each miner, and how many it sends before it looks at the answers.
 const FLOOD: u32 = 3000;
@@ -62,30 +61,4 @@ async fn a_flood_of_shares_reaches_the_pool_whole() {
     for fact in ["\"relayed\":6000", "\"acknowledged\":6000", "\"lost\":0"] {
         site.wait_for("/api/v1/declared-jobs", fact).await;
     }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_new_template_and_another_miner_pass_a_flood_by() {
-    let (site, mut lines) = start().await;
-    let mut other = Miner::connect(&site.program).await;
-    let mut flooding = Miner::connect(&site.program).await;
-    let stop = CancellationToken::new();
-    let is_over = stop.clone();
-    let flood = tokio::spawn(async move {
-        let mut nonce = 0;
-        while !is_over.is_cancelled() {
-            flooding.flood(nonce..nonce + 100, 100).await;
-            nonce += 100;
-        }
-    });
-    // The pool hears of nothing meanwhile.
-    for template in 2..12 {
-        give_better_template(&mut lines.provider, template).await;
-        other.next_job().await;
-        other.share(template as u32, 1).await;
-    }
-    Miner::connect(&site.program).await.share(1, 1).await;
-    assert!(!flood.is_finished());
-    stop.cancel();
-    flood.await.unwrap();
 }

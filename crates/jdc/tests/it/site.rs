@@ -165,8 +165,7 @@ pub(crate) async fn give_token(jds: &mut Line, number: u8) {
 
 /// A template on a new tip, which no hash is a block for.
 pub(crate) async fn give_template(provider: &mut Line, template_id: u64, tip: u8) {
-    let template = template(template_id, true);
-    provider.say(template).await;
+    provider.say(template(template_id)).await;
     let tip = SetNewPrevHashOwned {
         template_id,
         prev_hash: [tip; 32].into(),
@@ -179,20 +178,15 @@ pub(crate) async fn give_template(provider: &mut Line, template_id: u64, tip: u8
         .await;
 }
 
-/// A template on the present tip.
-pub(crate) async fn give_better_template(provider: &mut Line, template_id: u64) {
-    provider.say(template(template_id, false)).await;
-}
-
-fn template(template_id: u64, future_template: bool) -> TemplateDistributionOwned {
+fn template(template_id: u64) -> TemplateDistributionOwned {
     TemplateDistributionOwned::NewTemplate(NewTemplateOwned {
         template_id,
-        future_template,
+        future_template: true,
         version: 0x2000_0000,
         coinbase_tx_version: 2,
         coinbase_prefix: vec![1, 102].try_into().unwrap(),
         coinbase_tx_input_sequence: 0xffff_fffe,
-        coinbase_tx_value_remaining: 5_000_000_000 + template_id,
+        coinbase_tx_value_remaining: 5_000_000_000,
         coinbase_tx_outputs_count: 0,
         coinbase_tx_outputs: vec![].try_into().unwrap(),
         coinbase_tx_locktime: 101,
