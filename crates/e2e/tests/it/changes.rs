@@ -64,6 +64,8 @@ fn changes(backend: Backend) {
     site.json(&["swap", "mining-device", "--ours"]);
     assert_eq!(service(&site, "pool")["pid"], before, "the others go on");
     assert_verified(&site);
+    site.json(&["down"]);
+    site.assert_gone();
 }
 
 #[test]

@@ -163,7 +163,12 @@ impl Site {
                 .output();
             String::from_utf8(output.unwrap().stdout).unwrap()
         };
+        let swapped = format!("sv2-lab/*:swap-{}", self.name);
+        let images = Command::new("docker")
+            .args(["images", "--quiet", &swapped])
+            .output();
         [
+            String::from_utf8(images.unwrap().stdout).unwrap(),
             list(&["ps", "--all", "--quiet"]),
             list(&["network", "ls", "--quiet"]),
             list(&["volume", "ls", "--quiet"]),

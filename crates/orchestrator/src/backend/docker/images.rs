@@ -145,8 +145,16 @@ pub(super) async fn remove_outdated(api: &Api) {
 pub(super) async fn remove_all(api: &Api, filters: &HashMap<String, Vec<String>>) {
     let options = ListImagesOptionsBuilder::default().filters(filters).build();
     for image in api.list_images(Some(options)).await.unwrap_or_default() {
-        let removed = api.remove_image(&image.id, None::<RemoveImageOptions>, None);
-        let _ = removed.await;
+        // The names that were found: another one, as of a program that is ours after all, stays.
+        let names = match &image.repo_tags[..] {
+            [] => std::slice::from_ref(&image.id),
+            [only] if only == "<none>:<none>" => std::slice::from_ref(&image.id),
+            tags => tags,
+        };
+        for name in names {
+            let removed = api.remove_image(name, None::<RemoveImageOptions>, None);
+            let _ = removed.await;
+        }
     }
 }
 
