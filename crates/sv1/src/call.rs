@@ -6,7 +6,7 @@ use protocol::target::Target;
 
 use crate::extranonce::Extranonce;
 use crate::hexadecimal;
-use crate::json::{Id, Json, write_display, write_text};
+use crate::json::{Id, Json, write_display, write_head, write_text};
 
 /// A call, as far as it could be understood.
 #[derive(Debug, Clone, PartialEq)]
@@ -151,11 +151,7 @@ impl<'a> Call<'a> {
 
     /// Writes the line.
     pub fn write(&self, id: &Id, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"id\":");
-        id.write(out);
-        out.extend_from_slice(b",\"method\":");
-        write_text(self.method(), out);
-        out.extend_from_slice(b",\"params\":[");
+        write_head(id, self.method(), out);
         match self {
             Self::Configure(configure) => configure.write(out),
             Self::Subscribe { agent, session } => {

@@ -234,6 +234,15 @@ impl From<u64> for Id {
     }
 }
 
+/// Writes what a call and a notice begin with, up to the first parameter.
+pub(crate) fn write_head(id: &Id, method: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"id\":");
+    id.write(out);
+    out.extend_from_slice(b",\"method\":");
+    write_text(method, out);
+    out.extend_from_slice(b",\"params\":[");
+}
+
 /// Writes what needs no quotes.
 pub(crate) fn write_display(value: impl fmt::Display, out: &mut Vec<u8>) {
     use std::io::Write;

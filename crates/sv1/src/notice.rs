@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::extranonce::{self, Extranonce};
 use crate::hexadecimal;
-use crate::json::{Id, Json, write_display, write_text};
+use crate::json::{Id, Json, write_display, write_head, write_text};
 
 /// Something a server says.
 #[derive(Debug, Clone, PartialEq)]
@@ -132,11 +132,7 @@ impl<'a> Notice<'a> {
 
     /// Writes the line. `id` is null unless an answer is asked for.
     pub fn write(&self, id: &Id, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"id\":");
-        id.write(out);
-        out.extend_from_slice(b",\"method\":");
-        write_text(self.method(), out);
-        out.extend_from_slice(b",\"params\":[");
+        write_head(id, self.method(), out);
         match self {
             Self::Notify(notify) => notify.write(out),
             Self::SetDifficulty(difficulty) => write_display(difficulty, out),
