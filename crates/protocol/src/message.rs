@@ -130,6 +130,7 @@ where
     let len = message.get_size();
     assert!(len <= MAX_PAYLOAD, "a message of {len} bytes fits no frame");
     header.len = len;
+    out.reserve(HEADER_LEN + len);
     out.extend_from_slice(&header.to_bytes());
     out.resize(start + HEADER_LEN + len, 0);
     binary_sv2::to_writer(message, &mut out[start + HEADER_LEN..])

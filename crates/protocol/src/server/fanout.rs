@@ -298,7 +298,11 @@ pub(super) fn send_extended_job(
     draft: &Draft,
     out: &mut Out,
 ) {
+    let parts = [&draft.coinbase.prefix, &draft.coinbase.suffix];
+    // Without them it has at most 23 bytes.
+    let len = 23 + 32 * draft.merkle_path().len() + parts[0].len() + parts[1].len();
     out.send_with(NEW_EXTENDED_MINING_JOB, true, |payload| {
+        payload.reserve(len);
         payload.extend_from_slice(&channel_id.to_le_bytes());
         payload.extend_from_slice(&job_id.to_le_bytes());
         match min_ntime {
@@ -315,7 +319,7 @@ pub(super) fn send_extended_job(
         for node in draft.merkle_path() {
             payload.extend_from_slice(node);
         }
-        for part in [&draft.coinbase.prefix, &draft.coinbase.suffix] {
+        for part in parts {
             payload.extend_from_slice(&(part.len() as u16).to_le_bytes());
             payload.extend_from_slice(part);
         }
