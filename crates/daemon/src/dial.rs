@@ -12,6 +12,7 @@ use protocol::message;
 use protocol::message::common::Protocol;
 use protocol::setup::{Accepted, Refused, Request};
 use serde::Serialize;
+use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -25,6 +26,9 @@ use crate::wire::{Connection, TcpConnection, WireError, split};
 
 /// For each of TCP, handshake and answer to SetupConnection.
 const STEP: Duration = Duration::from_secs(5);
+
+/// How long what we said may stay unacknowledged by the server's kernel.
+const VANISHED: Duration = Duration::from_secs(30);
 
 /// A session this long counts as a success: the next attempt starts with the shortest pause.
 pub const STABLE: Duration = Duration::from_secs(10);
@@ -250,6 +254,11 @@ impl Upstream {
             source,
         })?;
         connected();
+        // Whoever serves us can be replaced, so a server that has vanished with what we said last on
+        // its way is not waited for as long as the kernel would: a quarter of an hour.
+        SockRef::from(&stream)
+            .set_tcp_user_timeout(Some(VANISHED))
+            .map_err(|error| wire(error.into()))?;
         let (reader, writer) = split(stream).map_err(|error| wire(error.into()))?;
         let handshake = Connection::initiate(reader, writer, &self.authority, self.max_payload);
         let mut connection = timeout(STEP, handshake)

@@ -6,7 +6,10 @@
 
 mod bounds;
 
+use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use protocol::core::{Core, Outbox};
@@ -241,16 +244,7 @@ where
                 Some(input) => give(input, host, core, &mut out),
                 None => return Ended::Stopping,
             },
-            () = timer.passed() => {
-                let now = clock::now();
-                let is_due = |due: Option<Instant>| due.is_some_and(|due| due <= now.instant);
-                if is_due(stalled) {
-                    return Ended::Stalled(bounds.stall);
-                }
-                if is_due(core.deadline()) {
-                    core.wake(now, &mut out);
-                }
-            }
+            () = timer.passed() => wake(core, &mut out),
         }
         outgoing.seal(out.frames());
         out.take_events().for_each(|event| host.event(event));
@@ -258,14 +252,45 @@ where
         if let Some(reason) = out.take_close() {
             return Ended::ByUs(reason);
         }
+        // Without a turn of its own: nearly always the socket takes it all, and who has said
+        // everything waits in one turn less.
+        match write_at_once(writer, outgoing.pending()).await {
+            Ok(None) => {}
+            Ok(Some(0)) => return Ended::ByPeer,
+            Ok(Some(count)) => {
+                outgoing.advance(count);
+                unread_since = None;
+            }
+            Err(error) => return Ended::Io(error),
+        }
         let unread = outgoing.pending().len();
         if unread > bounds.max_unread {
             return Ended::Slow { unread };
         }
-        if unread > 0 && unread_since.is_none() {
-            unread_since = Some(Instant::now());
+        // After a try to write: it may be our own process that stood still.
+        if unread > 0 && unread_since.get_or_insert_with(Instant::now).elapsed() >= bounds.stall {
+            return Ended::Stalled(bounds.stall);
         }
     }
+}
+
+/// Writes what is taken without waiting; returns how many bytes, `None` if there is no room or
+/// nothing to write.
+async fn write_at_once(
+    writer: &mut (impl AsyncWrite + Unpin),
+    bytes: &[u8],
+) -> io::Result<Option<usize>> {
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    poll_fn(|context| {
+        let written = Pin::new(&mut *writer).poll_write(context, bytes);
+        Poll::Ready(match written {
+            Poll::Ready(count) => count.map(Some),
+            Poll::Pending => Ok(None),
+        })
+    })
+    .await
 }
 
 /// Hands the frames that are here to the core, but not so many that other connections wait long.
@@ -307,11 +332,19 @@ fn give<C: Core, H: Host<C>>(
     }
 }
 
+/// Wakes the core if it is due: the timer is also for others.
+fn wake<C: Core>(core: &mut C, out: &mut Outbox<C::Event>) {
+    let now = clock::now();
+    if core.deadline().is_some_and(|due| due <= now.instant) {
+        core.wake(now, out);
+    }
+}
+
 /// One timer that is registered anew only when the deadline really changes.
 #[derive(Default)]
 pub(crate) struct Timer {
     deadline: Option<Instant>,
-    sleep: Option<std::pin::Pin<Box<tokio::time::Sleep>>>,
+    sleep: Option<Pin<Box<tokio::time::Sleep>>>,
 }
 
 impl Timer {

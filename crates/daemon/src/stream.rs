@@ -310,9 +310,6 @@ async fn turn<C: StreamCore, H: StreamHost<C>>(
             () = timer.passed() => {
                 let now = clock::now();
                 let is_due = |due: Option<Instant>| due.is_some_and(|due| due <= now.instant);
-                if is_due(stalled) {
-                    return Ended::Stalled(connection.bounds.stall);
-                }
                 if is_due(late) {
                     return unset(connection);
                 }
@@ -345,6 +342,10 @@ async fn turn<C: StreamCore, H: StreamHost<C>>(
             _ if unread < before => Some(Instant::now()),
             _ => Some(unread_since.unwrap_or_else(Instant::now)),
         };
+        // After a try to write: it may be our own process that stood still.
+        if unread_since.is_some_and(|since| since.elapsed() >= connection.bounds.stall) {
+            return Ended::Stalled(connection.bounds.stall);
+        }
     }
 }
 

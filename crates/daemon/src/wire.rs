@@ -12,7 +12,7 @@ use protocol::frame::{Frame, FrameError, FrameReader, HEADER_LEN};
 use protocol::keys::AuthorityPublicKey;
 use protocol::noise::ServerIdentity;
 use protocol::noise::{self, ACT1_LEN, ACT2_LEN, Encryptor, HandshakeError, Initiator, Transport};
-use socket2::SockRef;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -249,6 +249,13 @@ async fn write_frames(
 /// of its own memory for every peer that does not read; here they are counted.
 const UNSENT: u32 = 64 * 1024;
 
+/// A peer whose machine or network is gone does not even close; its kernel is asked whether it is
+/// still there once nothing was heard for this long, and it is given up a minute after that.
+const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
+    .with_time(Duration::from_secs(30))
+    .with_interval(Duration::from_secs(20))
+    .with_retries(3);
+
 /// Prepares a TCP socket: without `TCP_NODELAY` a second small frame waits for an
 /// acknowledgement, tens of milliseconds.
 ///
@@ -262,7 +269,9 @@ pub fn split(stream: TcpStream) -> io::Result<(OwnedReadHalf, OwnedWriteHalf)> {
 /// What [`split`] does, without splitting.
 pub(crate) fn prepare(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    SockRef::from(stream).set_tcp_notsent_lowat(UNSENT)
+    let socket = SockRef::from(stream);
+    socket.set_tcp_keepalive(&KEEPALIVE)?;
+    socket.set_tcp_notsent_lowat(UNSENT)
 }
 
 async fn read_exact(

@@ -6,6 +6,7 @@ use protocol::core::{Core, Now, Outbox};
 use protocol::frame::{Frame, FrameHeader};
 use protocol::keys::AuthorityKey;
 use protocol::message::common::Protocol;
+use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
@@ -342,4 +343,15 @@ async fn a_lost_connection_is_dialled_again() {
     stop.cancel();
     assert!(sessions.next().await.is_none());
     run.shutdown.finish().await;
+}
+
+#[tokio::test]
+async fn the_kernel_is_to_notice_a_server_that_vanishes() {
+    let run = running(Limits::default()).await;
+    let (connection, _) = run.upstream.connect().await.unwrap();
+    let socket = SockRef::from(connection.reader.as_ref());
+    // In silence, and with something on its way.
+    assert!(socket.keepalive().unwrap());
+    let patience = socket.tcp_user_timeout().unwrap();
+    assert_eq!(patience, Some(Duration::from_secs(30)));
 }

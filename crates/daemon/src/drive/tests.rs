@@ -257,6 +257,41 @@ async fn a_peer_that_never_reads_is_closed_and_costs_bounded_memory() {
 }
 
 #[tokio::test]
+async fn a_peer_that_reads_while_we_stand_still_is_not_given_up() {
+    const STALL: Duration = Duration::from_millis(1);
+    const SAID: u8 = 40;
+    // A message and a half.
+    let (mut client, mut server) = pair(64).await;
+    server.bounds.stall = STALL;
+    let said: Vec<u8> = (0..SAID).collect();
+    let mut host = Burst {
+        inputs: said.into_iter(),
+        steps: 0,
+    };
+    let (mut core, stop) = (Echo::default(), CancellationToken::new());
+    let mut serving = std::pin::pin!(drive(server, &mut core, &mut host, &stop));
+    let mut heard = 0;
+    while heard < SAID {
+        tokio::select! {
+            biased;
+            ended = &mut serving => panic!("after {heard} messages: {ended}"),
+            () = std::future::ready(()) => {}
+        }
+        // The client has read it all; then the time is up, and only then the server goes on.
+        while let Some(Ok(_)) = tokio::select! {
+            biased;
+            frame = client.receive() => Some(frame),
+            () = std::future::ready(()) => None,
+        } {
+            heard += 1;
+        }
+        let stands_since = Instant::now();
+        while stands_since.elapsed() < 2 * STALL {}
+        yield_now().await;
+    }
+}
+
+#[tokio::test]
 async fn bytes_that_do_not_decrypt_end_the_connection() {
     // NOISE-11
     let mut run = running(1 << 16).await;
