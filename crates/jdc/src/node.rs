@@ -1,6 +1,7 @@
 //! The miner's own node, by RPC: it knows what transactions pay, and takes blocks that no template
 //! provider could submit.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bitcoin::hashes::Hash;
@@ -10,7 +11,7 @@ use daemon::node::{NodeError, NodeRpc, Verdict, submit};
 use daemon::shutdown::Shutdown;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tracing::{error, info, warn};
 
 use crate::declarator::{Input, Pin};
@@ -22,6 +23,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Satoshis by which a pinned transaction is made to look better to the node: more than any fee
 /// that is paid for room.
 const BOOST: u64 = 100_000_000;
+/// Blocks on their way to the node. Further ones wait in the queue, and miners in front of it: on a
+/// chain where a share is a block, a node that stands still would gather them for ever.
+const MAX_SUBMITTING: usize = 32;
 
 /// What the node is asked.
 #[derive(Debug)]
@@ -42,7 +46,7 @@ pub(crate) enum Request {
     },
 }
 
-/// Asks whatever the desk wants to know, each in a task of its own: a block waits for nobody.
+/// Asks whatever the desk wants to know, each in a task of its own: a block waits for no question.
 pub(crate) async fn run(
     node: NodeRpc,
     mut requests: mpsc::Receiver<Request>,
@@ -51,10 +55,16 @@ pub(crate) async fn run(
     shutdown: Shutdown,
 ) {
     let quick = node.with_limit(PATIENCE);
+    let places = Arc::new(Semaphore::new(MAX_SUBMITTING));
     loop {
-        let request = tokio::select! {
+        // The place first: what was taken from the queue is asked at once.
+        let next = async {
+            let place = Arc::clone(&places).acquire_owned().await;
+            (place, requests.recv().await)
+        };
+        let (place, request) = tokio::select! {
             () = shutdown.stop().cancelled() => return,
-            request = requests.recv() => request,
+            next = next => next,
         };
         let (node, quick, desk) = (node.clone(), quick.clone(), desk.clone());
         let metrics = metrics.clone();
@@ -86,6 +96,7 @@ pub(crate) async fn run(
                     .get_or_create(&Label::from(verdict.name()))
                     .inc();
                 report(hash, &verdict);
+                drop(place);
             }),
             None => return,
         };
@@ -157,3 +168,6 @@ fn report(hash: [u8; 32], verdict: &Verdict) {
         Verdict::Unknown(reason) => error!(%hash, reason, "block not submitted"),
     }
 }
+
+#[cfg(test)]
+mod tests;
