@@ -6,7 +6,9 @@
 //!   [`protocol::core::Core`] with it;
 //! - [`stream`]: the same for plain bytes, as Stratum V1 has them;
 //! - [`accept`] and [`dial`]: the two ends of a connection, with limits, time-outs and back-off;
-//! - [`role`], [`config`], [`telemetry`], [`http`], [`shutdown`]: what a program needs around it;
+//! - [`mod@line`]: the queue to a session, with room kept for what must not wait;
+//! - [`role`], [`config`], [`telemetry`], [`http`], [`shutdown`], [`label`]: what a program needs around
+//!   it;
 //! - [`node`]: Bitcoin Core's JSON-RPC; [`payout`], [`job_secret`] and [`policy`]: whom
 //!   blocks pay, what job tokens are made with, and what is wanted of miners; [`number`] and
 //!   [`rate`]: what one task counts and any task reads.
@@ -20,6 +22,8 @@ pub mod dial;
 pub mod drive;
 pub mod http;
 pub mod job_secret;
+pub mod label;
+pub mod line;
 pub mod node;
 pub mod number;
 pub mod payout;

@@ -24,6 +24,7 @@ use std::time::{Duration, Instant};
 use bitcoin::Network;
 use daemon::clock;
 use daemon::http::Health;
+use daemon::line;
 use protocol::core::Now;
 use protocol::custom_work::CustomWorkInput;
 use protocol::declaration::client::DeclarationInput;
@@ -35,7 +36,7 @@ use tracing::error;
 
 use crate::config::{Config, Pair};
 use crate::declarator::{Action, Declarator, Input, Mode};
-use crate::links::{self, LinksSeen};
+use crate::links::LinksSeen;
 use crate::metrics::Metrics;
 use crate::miner::Miner;
 use crate::node::Request;
@@ -175,28 +176,28 @@ impl Desk {
     /// Whether everybody can be told of what a miner finds.
     fn has_room(&self) -> bool {
         let has_room = |lines: &Lines| {
-            lines.pool.as_ref().is_none_or(links::has_room)
-                && lines.jds.as_ref().is_none_or(links::has_room)
+            lines.pool.as_ref().is_none_or(line::has_room)
+                && lines.jds.as_ref().is_none_or(line::has_room)
         };
         self.lines.iter().all(has_room)
-            && (!self.provider_up || links::has_room(&self.ends.requests))
-            && links::has_room(&self.ends.node)
+            && (!self.provider_up || line::has_room(&self.ends.requests))
+            && line::has_room(&self.ends.node)
     }
 
     /// Waits until they can, as far as can be told in advance. Cancel-safe.
     async fn room(&self) {
         for Lines { pool, jds } in &self.lines {
             if let Some(pool) = pool {
-                links::room(pool).await;
+                line::room(pool).await;
             }
             if let Some(jds) = jds {
-                links::room(jds).await;
+                line::room(jds).await;
             }
         }
         if self.provider_up {
-            links::room(&self.ends.requests).await;
+            line::room(&self.ends.requests).await;
         }
-        links::room(&self.ends.node).await;
+        line::room(&self.ends.node).await;
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -296,7 +297,7 @@ impl Desk {
     fn tell_provider(&self, input: ProviderInput) {
         // Nobody waits for a provider that is away: a block is on a template that it will have
         // forgotten when it is back. What is asked of it then keeps its place.
-        if matches!(input, ProviderInput::Solve(_)) && !links::has_room(&self.ends.requests) {
+        if matches!(input, ProviderInput::Solve(_)) && !line::has_room(&self.ends.requests) {
             return error!("block not submitted to the provider, which is away");
         }
         if let Err(full) = self.ends.requests.try_send(input) {

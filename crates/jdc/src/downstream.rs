@@ -9,20 +9,24 @@ use bitcoin::hashes::Hash;
 use daemon::accept::{Peer, Reached};
 use daemon::clock;
 use daemon::drive::{Host, drive};
+use daemon::label::Reason;
 use daemon::wire::TcpConnection;
 use protocol::server::{
     Accepted, ChannelKind, JobSource, MiningServer, Policy, ServerEvent, ServerInput, Solution,
 };
+use protocol::target::Target;
 use protocol::work::Work;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
+use tokio_stream::StreamExt;
+use tokio_stream::wrappers::WatchStream;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use crate::declarator::{Found, Input, space};
 use crate::desk::FromMiner;
 use crate::found::{Blocks, Seat};
-use crate::metrics::{Metrics, Reason};
+use crate::metrics::Metrics;
 use crate::miner::Miner;
 
 /// What every miner connection shares.
@@ -67,7 +71,7 @@ impl Downstreams {
             role: &self,
             peer: address,
             slot: slot.number(),
-            work: seen,
+            work: WatchStream::from_changes(seen),
             miner,
             channels: BTreeMap::new(),
             unsaid: VecDeque::new(),
@@ -88,32 +92,41 @@ impl Downstreams {
     }
 }
 
+/// A channel that is open.
+struct Channel {
+    kind: ChannelKind,
+    /// Hashes a second that it is believed to do.
+    rate: f32,
+    /// What a share takes.
+    target: Target,
+}
+
 /// One miner's connection to the rest of the role.
 struct Session<'a> {
     role: &'a Downstreams,
     peer: SocketAddr,
     slot: u32,
-    /// Newest only: a slow connection skips what is outdated.
-    work: watch::Receiver<Option<Work>>,
+    /// Newest only: a slow connection skips what is outdated. A stream stays in the list of those
+    /// who wait, where a plain receiver would enter and leave it with every share.
+    work: WatchStream<Option<Work>>,
     miner: Arc<Miner>,
-    /// Kind and believed hash rate of each channel.
-    channels: BTreeMap<u32, (ChannelKind, f32)>,
+    channels: BTreeMap<u32, Channel>,
     /// What the desk has no room for: at most what one read brings, and a hash rate.
     unsaid: VecDeque<FromMiner>,
 }
 
 impl Host<MiningServer> for Session<'_> {
     async fn next(&mut self) -> Option<ServerInput> {
-        if self.accepts() {
-            self.work.changed().await.ok()?;
+        let work = if self.accepts() {
+            self.work.next().await
         } else {
             // None goes first: new work waits for no share.
             tokio::select! {
-                changed = self.work.changed() => changed.ok()?,
+                work = self.work.next() => work,
                 () = said(&self.role.desk, &mut self.unsaid) => return Some(ServerInput::GoOn),
             }
-        }
-        self.work.borrow_and_update().clone().map(ServerInput::Work)
+        };
+        work.flatten().map(ServerInput::Work)
     }
 
     fn accepts(&self) -> bool {
@@ -136,15 +149,17 @@ impl Host<MiningServer> for Session<'_> {
                 let difficulty = target.difficulty();
                 info!(%peer, channel = channel_id, user = user_identity, difficulty, "channel opened");
                 let rate = target.hashes() * self.role.policy.shares_per_minute / 60.0;
-                self.channels.insert(channel_id, (kind, rate as f32));
+                let rate = rate as f32;
+                self.channels
+                    .insert(channel_id, Channel { kind, rate, target });
                 self.tell_hash_rate();
             }
             ServerEvent::OpenRefused(code) => info!(%peer, code, "channel refused"),
             ServerEvent::Closed { channel_id } => {
                 metrics.channels.dec();
                 info!(%peer, channel = channel_id, "channel closed");
-                if let Some((kind, _)) = self.channels.remove(&channel_id) {
-                    self.miner.closed(kind);
+                if let Some(channel) = self.channels.remove(&channel_id) {
+                    self.miner.closed(channel.kind);
                 }
                 self.tell_hash_rate();
             }
@@ -152,14 +167,7 @@ impl Host<MiningServer> for Session<'_> {
                 channel_id,
                 target,
                 hashrate,
-            } => {
-                let difficulty = target.difficulty();
-                debug!(%peer, channel = channel_id, difficulty, hashrate, "target changed");
-                if let Some((_, rate)) = self.channels.get_mut(&channel_id) {
-                    *rate = hashrate as f32;
-                }
-                self.tell_hash_rate();
-            }
+            } => self.retargeted(channel_id, target, hashrate),
             ServerEvent::Accepted {
                 channel_id,
                 job_id,
@@ -193,6 +201,7 @@ impl Host<MiningServer> for Session<'_> {
                     job_id,
                     user_identity: &user_identity,
                     worker: worker.as_deref(),
+                    target: self.channels.get(&channel_id).map(|open| open.target),
                 };
                 self.found(seat, solution);
             }
@@ -205,6 +214,16 @@ impl Host<MiningServer> for Session<'_> {
 }
 
 impl Session<'_> {
+    fn retargeted(&mut self, channel_id: u32, target: Target, hashrate: f64) {
+        let difficulty = target.difficulty();
+        debug!(peer = %self.peer, channel = channel_id, difficulty, hashrate, "target changed");
+        if let Some(channel) = self.channels.get_mut(&channel_id) {
+            channel.rate = hashrate as f32;
+            channel.target = target;
+        }
+        self.tell_hash_rate();
+    }
+
     fn found(&mut self, seat: Seat<'_>, solution: Solution) {
         let hash = BlockHash::from_byte_array(solution.hash);
         info!(
@@ -239,7 +258,7 @@ impl Session<'_> {
 
     fn tell_hash_rate(&mut self) {
         let slot = self.slot;
-        let rate = self.channels.values().map(|(_, rate)| rate).sum();
+        let rate = self.channels.values().map(|channel| channel.rate).sum();
         // One that the desk has not heard is out of date.
         let is_rate = |unsaid: &FromMiner| matches!(unsaid, FromMiner::HashRate { .. });
         self.unsaid.retain(|unsaid| !is_rate(unsaid));

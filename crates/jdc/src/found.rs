@@ -10,6 +10,7 @@ use bitcoin::hashes::Hash;
 use daemon::clock;
 use daemon::http::{Part, Routes, Window, routes};
 use protocol::server::Solution;
+use protocol::target::Target;
 use serde::Serialize;
 use tokio::sync::watch;
 use utoipa::ToSchema;
@@ -40,6 +41,9 @@ struct Found {
     channel_id: u32,
     /// On that channel.
     job_id: u32,
+    /// The channel's when the block was found, most significant digit first.
+    share_target: Option<String>,
+    share_difficulty: Option<f64>,
 }
 
 /// The channel and job on which a block was found, and whom they are for.
@@ -49,6 +53,8 @@ pub(crate) struct Seat<'a> {
     pub(crate) job_id: u32,
     pub(crate) user_identity: &'a str,
     pub(crate) worker: Option<&'a str>,
+    /// What a share takes there.
+    pub(crate) target: Option<Target>,
 }
 
 /// Newest first. Written by the miners' connections, read by HTTP.
@@ -77,6 +83,8 @@ impl Blocks {
             device_id: miner.who.device_id.clone(),
             channel_id: seat.channel_id,
             job_id: seat.job_id,
+            share_target: seat.target.map(|target| format!("{target:?}")),
+            share_difficulty: seat.target.map(Target::difficulty),
         };
         self.newest.send_modify(|newest| {
             newest.truncate(KEPT - 1);

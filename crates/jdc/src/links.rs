@@ -2,7 +2,7 @@
 //!
 //! Each session has a queue of its own for what it is told, and hands the sending end to the desk:
 //! what was meant for an earlier session cannot reach a later one. What miners found waits in front of
-//! a queue that is half full ([`has_room`]).
+//! a queue that is half full ([`daemon::line`]).
 
 mod jds;
 mod pool;
@@ -17,22 +17,6 @@ use crate::desk::Message;
 /// What a session was told and has not said yet. What miners find waits in front of it; when it is
 /// full all the same, the session is ended and made anew.
 const MAX_PENDING: usize = 2048;
-
-/// Whether what miners find may go on a line. The other half is for everything else. A line that is
-/// over keeps nobody waiting.
-pub(crate) fn has_room<T>(line: &mpsc::Sender<T>) -> bool {
-    line.capacity() > reserved(line) || line.is_closed()
-}
-
-/// Waits until it may. Cancel-safe.
-pub(crate) async fn room<T>(line: &mpsc::Sender<T>) {
-    // An error says that it is over.
-    let _ = line.reserve_many(reserved(line) + 1).await;
-}
-
-fn reserved<T>(line: &mpsc::Sender<T>) -> usize {
-    line.max_capacity() / 2
-}
 
 /// A server's wish that we connect elsewhere: host and port.
 type Redirect = Option<(String, u16)>;
@@ -81,6 +65,3 @@ pub(crate) fn spawn(
     });
     seen.collect()
 }
-
-#[cfg(test)]
-mod tests;

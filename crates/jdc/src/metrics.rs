@@ -4,6 +4,7 @@
 use std::sync::atomic::AtomicU64;
 
 use daemon::dial::{LinkTo, Stage};
+use daemon::label::{Reason, Upstream};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -12,25 +13,6 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use crate::show::Shown;
-
-/// Label of things that have one.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(crate) struct Reason {
-    pub(crate) reason: String,
-}
-
-impl From<&str> for Reason {
-    fn from(reason: &str) -> Self {
-        let reason = reason.to_owned();
-        Self { reason }
-    }
-}
-
-/// Label of what belongs to an upstream.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(crate) struct Upstream {
-    pub(crate) upstream: String,
-}
 
 /// Label of blocks that were submitted.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]

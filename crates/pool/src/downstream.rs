@@ -11,6 +11,7 @@ use protocol::provider::ProviderInput;
 use protocol::server::{MAX_PENDING_CUSTOM_JOBS, MiningServer, Policy};
 use protocol::work::Work;
 use tokio::sync::{mpsc, watch};
+use tokio_stream::wrappers::WatchStream;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
@@ -68,7 +69,7 @@ impl Downstreams {
             peer: address,
             stats,
             recording: Recording::new(address, self.recorders.recorder()),
-            work: seen,
+            work: WatchStream::from_changes(seen),
             answer,
             answers,
             awaited: 0,

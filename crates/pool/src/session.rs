@@ -10,7 +10,9 @@ use protocol::provider::ProviderInput;
 use protocol::server::{MiningServer, ServerEvent, ServerInput, Worker};
 use protocol::target::HASHES_PER_DIFFICULTY;
 use protocol::work::Work;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
+use tokio_stream::StreamExt;
+use tokio_stream::wrappers::WatchStream;
 use tracing::{debug, error, info};
 
 use crate::downstream::Downstreams;
@@ -26,8 +28,9 @@ pub(crate) struct Session<'a> {
     pub(crate) peer: SocketAddr,
     pub(crate) stats: Connection,
     pub(crate) recording: Recording,
-    /// Newest only: a slow connection skips what is outdated.
-    pub(crate) work: watch::Receiver<Option<Work>>,
+    /// Newest only: a slow connection skips what is outdated. A stream stays in the list of those
+    /// who wait, where a plain receiver would enter and leave it with every share.
+    pub(crate) work: WatchStream<Option<Work>>,
     /// Where the fate of tokens shown on this connection is told.
     pub(crate) answer: mpsc::Sender<ServerInput>,
     pub(crate) answers: mpsc::Receiver<ServerInput>,
@@ -43,10 +46,7 @@ impl Host<MiningServer> for Session<'_> {
                 answer
             }
             number = self.recording.recorded() => Some(ServerInput::Recorded(number)),
-            changed = self.work.changed() => {
-                changed.ok()?;
-                self.work.borrow_and_update().clone().map(ServerInput::Work)
-            }
+            work = self.work.next() => work.flatten().map(ServerInput::Work),
         }
     }
 

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use daemon::clock;
 use daemon::http::Health;
+use daemon::label::Upstream;
+use daemon::line;
 use protocol::client::{ClientEvent, ClientInput};
 use protocol::core::Now;
 use sv1::Extranonce;
@@ -17,8 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::error;
 
 use crate::config::{Config, Server};
-use crate::links;
-use crate::metrics::{Metrics, Upstream};
+use crate::metrics::Metrics;
 use crate::proxy::{Action, Input, Proxy};
 use crate::show::Shown;
 use crate::stats::Stats;
@@ -93,7 +94,7 @@ fn label(server: &Server) -> Upstream {
 /// Waits until a line takes more shares.
 async fn room(full: Option<&mpsc::Sender<ClientInput>>) {
     if let Some(line) = full {
-        links::room(line).await;
+        line::room(line).await;
     }
 }
 
@@ -174,7 +175,7 @@ impl Desk {
     /// One that takes no more shares.
     fn full_line(&self) -> Option<&mpsc::Sender<ClientInput>> {
         let mut lines = self.lines.iter().flatten();
-        lines.find(|line| !links::has_room(line))
+        lines.find(|line| !line::has_room(line))
     }
 
     fn deadline(&self) -> Option<Instant> {

@@ -9,15 +9,18 @@ use bitcoin::BlockHash;
 use bitcoin::hashes::Hash;
 use daemon::accept::{Limit, Reached};
 use daemon::clock;
+use daemon::label::Reason;
 use daemon::stream::{Connection, Guest, StreamHost, drive};
 use protocol::target::Target;
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
+use tokio_stream::StreamExt;
+use tokio_stream::wrappers::WatchStream;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use crate::desk::{FromMiner, Seat, Told};
-use crate::metrics::{Metrics, Reason};
+use crate::metrics::Metrics;
 use crate::miner::{Accepted, Miner, MinerEvent, MinerInput};
 use crate::policy::Policy;
 use crate::proxy::Input;
@@ -70,7 +73,7 @@ struct Session<'a> {
     /// While it subscribes.
     seat: Option<oneshot::Receiver<Seat>>,
     /// Once it has.
-    feed: Option<watch::Receiver<Told>>,
+    feed: Option<WatchStream<Told>>,
     /// What the desk has no room for: at most what one read brings.
     unsaid: VecDeque<FromMiner>,
 }
@@ -87,21 +90,16 @@ impl StreamHost<Miner> for Session<'_> {
             return Some(MinerInput::GoOn);
         }
         if let Some(waiting) = &mut self.seat {
-            let Seat {
-                extranonce1,
-                mut feed,
-            } = waiting.await.ok()?;
+            let Seat { extranonce1, feed } = waiting.await.ok()?;
             // What is there already is the first it is told.
-            feed.mark_changed();
-            (self.seat, self.feed) = (None, Some(feed));
+            (self.seat, self.feed) = (None, Some(WatchStream::new(feed)));
             let _ = self.client.extranonce1.set(extranonce1.to_string());
             return Some(MinerInput::Seated(extranonce1));
         }
         let Some(feed) = &mut self.feed else {
             return std::future::pending().await;
         };
-        feed.changed().await.ok()?;
-        Some(match feed.borrow_and_update().clone() {
+        Some(match feed.next().await? {
             Told::Work(work) => {
                 let channel = work.as_ref().map(|work| work.origin.channel_id);
                 self.client.channel_id.set(channel);

@@ -17,27 +17,13 @@ use crate::config::Server;
 use crate::desk::Message;
 
 /// What a session was told and has not said yet: a channel for each of ten thousand miners, and as
-/// many shares. Shares wait in front of it ([`has_room`]); when it is full all the same, the session
+/// many shares. Shares wait in front of it ([`daemon::line`]); when it is full all the same, the session
 /// is ended and made anew.
 const MAX_PENDING: usize = 1 << 15;
 
 /// What happened on a session that the desk has no room for. When there is more, the session is ended
 /// and made anew: a lost answer would be worse.
 const MAX_EVENTS: usize = 1 << 16;
-
-/// What of that is left to other things than shares.
-const RESERVED: usize = MAX_PENDING / 2;
-
-/// Whether a session can be told of more shares, or is over.
-pub(crate) fn has_room(line: &mpsc::Sender<ClientInput>) -> bool {
-    line.capacity() > RESERVED || line.is_closed()
-}
-
-/// Waits until it can.
-pub(crate) async fn room(line: &mpsc::Sender<ClientInput>) {
-    // An error says that it is over.
-    let _ = line.reserve_many(RESERVED + 1).await;
-}
 
 /// Starts the tasks.
 pub(crate) fn spawn(

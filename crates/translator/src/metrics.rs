@@ -1,32 +1,13 @@
 //! The role's metrics. Names follow SRI's monitoring API where the same thing is meant: `sv1_clients`
 //! are miners, `server` is an upstream. What is called a total only ever rises.
 
-use prometheus_client::encoding::EncodeLabelSet;
+use daemon::label::{Reason, Upstream};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use std::sync::atomic::AtomicU64;
-
-/// Label of things that have one.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(crate) struct Reason {
-    pub(crate) reason: String,
-}
-
-impl From<&str> for Reason {
-    fn from(reason: &str) -> Self {
-        let reason = reason.to_owned();
-        Self { reason }
-    }
-}
-
-/// Label of what belongs to an upstream.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(crate) struct Upstream {
-    pub(crate) upstream: String,
-}
 
 /// Everything counted. Cheap to clone; the values are shared atomics.
 #[derive(Debug, Clone, Default)]

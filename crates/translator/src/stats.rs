@@ -9,11 +9,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use daemon::clock;
+use daemon::label::Reason;
 use daemon::number::Real;
 use daemon::rate::HashRate;
 use sv1::Rejection;
 
-use crate::metrics::{Metrics, Reason};
+use crate::metrics::Metrics;
 use crate::proxy::Fate;
 
 /// All miners that are connected.

@@ -2,11 +2,11 @@
 
 use bitcoin::BlockHash;
 use bitcoin::hashes::Hash;
+use daemon::label::{Reason, Upstream};
 use tracing::{debug, error, info, warn};
 
 use super::Desk;
 use crate::declarator::{Ending, Report};
-use crate::metrics::{Reason, Upstream};
 
 impl Desk {
     fn label(&self, upstream: usize) -> Upstream {

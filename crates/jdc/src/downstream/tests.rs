@@ -50,7 +50,7 @@ fn session(role: &Downstreams) -> Session<'_> {
         role,
         peer: peer(),
         slot: 3,
-        work: role.work.clone(),
+        work: WatchStream::from_changes(role.work.clone()),
         miner: miner(),
         channels: BTreeMap::new(),
         unsaid: VecDeque::new(),

@@ -76,23 +76,3 @@ fn a_session_ends_before_it_keeps_too_much() {
     play.session.stepped();
     assert!(play.session.session.is_cancelled());
 }
-
-#[tokio::test]
-async fn half_of_a_line_is_for_other_things_than_shares() {
-    let Play {
-        mut session, line, ..
-    } = play();
-    let close = || ClientInput::Close { channel_id: 9 };
-    while has_room(&line) {
-        line.try_send(close()).unwrap();
-    }
-    assert_eq!(line.capacity(), RESERVED);
-    let (_, input) = tokio::join!(room(&line), session.next());
-    assert_eq!(input, Some(close()));
-    assert!(has_room(&line));
-    // Whoever waits for one that is over waits for nothing.
-    line.try_send(close()).unwrap();
-    drop(session);
-    room(&line).await;
-    assert!(has_room(&line));
-}
