@@ -12,7 +12,7 @@ mod server;
 mod sv1_miner;
 
 pub use events::Events;
-pub use node::{LIMIT, Node};
+pub use node::{ANY_AGE, LIMIT, Node};
 pub use port::{Port, free_port};
 pub use program::Program;
 pub use pty::Pty;

@@ -18,7 +18,7 @@ use crate::{Port, chain, free_port};
 pub const LIMIT: Duration = Duration::from_secs(60);
 
 /// Keeps an old chain from being taken for one that is still downloaded.
-const ANY_AGE: &str = "-maxtipage=3153600000";
+pub const ANY_AGE: &str = "-maxtipage=3153600000";
 
 /// A Bitcoin Core on regtest with a directory of its own; both are gone when it is dropped.
 pub struct Node {

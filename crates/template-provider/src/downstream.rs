@@ -45,7 +45,7 @@ impl Downstream {
                 "client connected"
             );
             let _counted = self.metrics.client();
-            let record = self.record.of(peer.address, &peer.client.vendor);
+            let record = self.record.of(peer.address, &peer.client);
             self.converse(connection, &record).await;
         }
         .instrument(span)

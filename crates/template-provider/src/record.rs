@@ -8,6 +8,7 @@ use axum::Json;
 use axum::extract::{Query, State};
 use daemon::clock;
 use daemon::http::{Part, Routes, Window, routes};
+use protocol::setup::Client;
 use serde::Serialize;
 use tokio::sync::watch;
 use utoipa::ToSchema;
@@ -30,6 +31,8 @@ struct Sent {
     peer: SocketAddr,
     /// As the client calls itself.
     vendor: String,
+    /// The software it says it runs.
+    firmware: String,
     /// Milliseconds since 1970.
     sent_ms: u64,
     /// Whether it came with a new tip, rather than with more fees.
@@ -38,6 +41,8 @@ struct Sent {
     prev_hash: String,
     /// Satoshis the coinbase may pay out.
     value: u64,
+    /// Satoshis of that which are fees.
+    fees: Option<u64>,
     /// Blocks that solve it.
     solutions: Vec<Solution>,
 }
@@ -70,11 +75,12 @@ impl Record {
     }
 
     /// For one client's connection.
-    pub(crate) fn of(&self, peer: SocketAddr, vendor: &str) -> ClientRecord {
+    pub(crate) fn of(&self, peer: SocketAddr, client: &Client) -> ClientRecord {
         ClientRecord {
             record: self.clone(),
             peer,
-            vendor: vendor.to_owned(),
+            vendor: client.vendor.clone(),
+            firmware: client.firmware.clone(),
         }
     }
 }
@@ -85,6 +91,7 @@ pub(crate) struct ClientRecord {
     record: Record,
     peer: SocketAddr,
     vendor: String,
+    firmware: String,
 }
 
 impl ClientRecord {
@@ -130,11 +137,13 @@ impl ClientRecord {
             template_id,
             peer: self.peer,
             vendor: self.vendor.clone(),
+            firmware: self.firmware.clone(),
             sent_ms: clock::unix_ms(),
             new_tip,
             height: protocol::work::height(&template.coinbase_prefix),
             prev_hash: template.prev_block().to_string(),
             value: template.coinbase_tx_value_remaining,
+            fees: template.fees(),
             solutions: Vec::new(),
         };
         self.record.newest.send_modify(|newest| {
@@ -192,23 +201,33 @@ mod tests {
             coinbase_tx_version: 2,
             coinbase_prefix: vec![1, height],
             coinbase_tx_input_sequence: 0,
-            coinbase_tx_value_remaining: 50,
+            coinbase_tx_value_remaining: 50 * 100_000_000 + 7,
             coinbase_tx_outputs_count: 0,
             coinbase_tx_outputs: Vec::new(),
             coinbase_tx_locktime: 0,
             merkle_path: Vec::new(),
             prev_hash: [height; 32],
             header_timestamp: 0,
-            n_bits: 0,
+            n_bits: 0x207f_ffff,
             target: [0xff; 32],
         })
+    }
+
+    fn a_client(record: &Record, port: u16) -> ClientRecord {
+        let client = Client {
+            flags: 0,
+            vendor: "sv2-lab".to_owned(),
+            hardware: String::new(),
+            firmware: "pool/1".to_owned(),
+            device_id: String::new(),
+        };
+        record.of(([127, 0, 0, 1], port).into(), &client)
     }
 
     #[test]
     fn a_solution_is_found_at_its_clients_template_with_the_nodes_verdict() {
         let record = Record::default();
-        let client = |port: u16| record.of(([127, 0, 0, 1], port).into(), "pool");
-        let (one, other) = (client(1), client(2));
+        let (one, other) = (a_client(&record, 1), a_client(&record, 2));
         for client in [&one, &other] {
             client.take(&Event::TemplateSent {
                 template_id: 7,
@@ -228,7 +247,8 @@ mod tests {
         });
         let newest = record.newest.borrow();
         assert!(newest[0].solutions.is_empty(), "{newest:?}");
-        assert_eq!((newest[1].height, newest[1].value), (Some(100), 50));
+        assert_eq!((newest[1].height, newest[1].fees), (Some(100), Some(7)));
+        assert_eq!(newest[1].firmware, "pool/1");
         assert_eq!(newest[1].solutions[0].verdict, Some("accepted"));
         assert!(newest[1].solutions[0].verdict_ms >= Some(newest[1].sent_ms));
     }
@@ -236,7 +256,7 @@ mod tests {
     #[test]
     fn only_the_newest_are_kept() {
         let record = Record::default();
-        let client = record.of(([127, 0, 0, 1], 1).into(), "pool");
+        let client = a_client(&record, 1);
         for template_id in 0..KEPT as u64 + 5 {
             client.take(&Event::TemplateSent {
                 template_id,

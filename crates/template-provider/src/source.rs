@@ -16,8 +16,9 @@ use std::time::Duration;
 
 use bitcoin::block::{Header, Version};
 use bitcoin::hashes::Hash;
-use bitcoin::{BlockHash, CompactTarget, TxMerkleNode, Txid};
-use protocol::coinbase::merkle_root;
+use bitcoin::{BlockHash, CompactTarget, Network, TxMerkleNode, Txid};
+use protocol::coinbase::{merkle_root, subsidy};
+use protocol::work;
 use tokio::sync::mpsc;
 
 pub use thread::{Source, SourceEnded, SourceThread};
@@ -31,6 +32,8 @@ const MINIMUM_RESERVED_WEIGHT: u64 = 2_000;
 const COINBASE_BASE_WEIGHT: u64 = 1_168;
 /// Bytes of an output are not witness data, so each weighs four units.
 const WEIGHT_PER_OUTPUT_BYTE: u64 = 4;
+/// No other network's blocks are as easy as all of regtest's are.
+const REGTEST_BITS: u32 = 0x207f_ffff;
 
 /// The room a client asks to be left for the outputs it adds to the coinbase (SV2 7.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -108,6 +111,18 @@ impl Template {
     /// The block this one builds on.
     pub fn prev_block(&self) -> BlockHash {
         BlockHash::from_byte_array(self.prev_hash)
+    }
+
+    /// Satoshis of the value that are fees; `None` when no height can be read. Neither way of
+    /// asking the node says for all templates what they are, or which network it is on, but the
+    /// subsidy tells: on regtest it halves sooner.
+    pub fn fees(&self) -> Option<u64> {
+        let network = match self.n_bits {
+            REGTEST_BITS => Network::Regtest,
+            _ => Network::Bitcoin,
+        };
+        let created = subsidy(work::height(&self.coinbase_prefix)?, network);
+        Some(self.coinbase_tx_value_remaining.saturating_sub(created))
     }
 
     /// Whether a coinbase made for one of the two templates gives the same block in the other: the

@@ -33,3 +33,40 @@ fn constraints_above_a_whole_block_are_impossible() {
     assert!(!possible(999_709));
     assert!(!possible(u32::MAX));
 }
+
+#[test]
+fn fees_are_what_the_coinbase_may_pay_beyond_the_subsidy() {
+    const COIN: u64 = 100_000_000;
+    for (bits, height, value, fees) in [
+        (REGTEST_BITS, 149, 50 * COIN + 7, Some(7)),
+        (REGTEST_BITS, 150, 25 * COIN, Some(0)),
+        // A private signet, on which nothing has halved yet.
+        (0x1e03_77ae, 150, 50 * COIN + 9, Some(9)),
+        (0x1d00_ffff, 210_000, 25 * COIN + 9, Some(9)),
+        // Whoever sends such a template pays out less than there is.
+        (REGTEST_BITS, 1, COIN, Some(0)),
+    ] {
+        let prefix = bitcoin::script::Builder::new().push_int(height);
+        let template = Template {
+            version: 0,
+            coinbase_tx_version: 2,
+            coinbase_prefix: prefix.into_bytes(),
+            coinbase_tx_input_sequence: 0,
+            coinbase_tx_value_remaining: value,
+            coinbase_tx_outputs_count: 0,
+            coinbase_tx_outputs: Vec::new(),
+            coinbase_tx_locktime: 0,
+            merkle_path: Vec::new(),
+            prev_hash: [0; 32],
+            header_timestamp: 0,
+            n_bits: bits,
+            target: [0xff; 32],
+        };
+        assert_eq!(template.fees(), fees, "{bits:x} {height}");
+        let unread = Template {
+            coinbase_prefix: Vec::new(),
+            ..template
+        };
+        assert_eq!(unread.fees(), None);
+    }
+}

@@ -38,6 +38,9 @@ fn check_equal(received: &Received, expected: &Value) {
         template.coinbase_tx_value_remaining,
         expected["coinbasevalue"].as_u64().unwrap()
     );
+    let paid = expected["transactions"].as_array().unwrap().iter();
+    let fees: u64 = paid.map(|paid| paid["fee"].as_u64().unwrap()).sum();
+    assert_eq!(template.fees(), Some(fees));
     // TPS-18
     assert_eq!(
         u64::from(template.version),

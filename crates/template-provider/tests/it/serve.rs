@@ -6,7 +6,7 @@ use bitcoin::Transaction;
 use bitcoin::consensus::deserialize;
 use nix::sys::signal::Signal;
 use regtest::free_port;
-use serde_json::json;
+use serde_json::{Value, json};
 use template_provider::source::Solution;
 
 use crate::chain::merkle_root;
@@ -184,6 +184,12 @@ async fn higher_fees_are_a_template_for_now() {
         second.new.coinbase_tx_value_remaining,
         first.new.coinbase_tx_value_remaining + 10_000
     );
+    let told = program.get("/api/v1/templates?limit=2");
+    let (_, body) = told.split_once("\r\n\r\n").unwrap();
+    let told: Value = serde_json::from_str(body).unwrap();
+    let fees = told["items"].as_array().unwrap().iter();
+    let fees: Vec<_> = fees.map(|template| template["fees"].as_u64()).collect();
+    assert_eq!(fees, [Some(10_000), Some(0)], "{told}");
 }
 
 // TPS-34, TPS-36
