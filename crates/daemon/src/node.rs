@@ -3,6 +3,7 @@
 //! Why `reqwest` with our own few types: `docs/adr/0003-node-rpc.md`.
 
 mod reader;
+mod rest;
 mod submission;
 
 use std::time::Duration;

@@ -58,9 +58,10 @@ function swap(part, next) {
     }
   }
   fresh.querySelectorAll("details").forEach((details, place) => { details.open = open[place] ?? details.open; });
-  const scrolled = [...part.querySelectorAll(".scroll")].map((box) => box.scrollLeft);
+  const boxes = (within) => [within, ...within.querySelectorAll(".scroll")];
+  const scrolled = boxes(part).map((box) => box.scrollLeft);
   part.replaceWith(fresh);
-  fresh.querySelectorAll(".scroll").forEach((box, place) => { box.scrollLeft = scrolled[place] ?? 0; });
+  boxes(fresh).forEach((box, place) => { box.scrollLeft = scrolled[place] ?? 0; });
   if (focused) [...fresh.querySelectorAll("a")].find((link) => link.getAttribute("href") === focused)?.focus();
 }
 

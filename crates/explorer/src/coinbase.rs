@@ -97,7 +97,12 @@ fn extranonce(data: &[u8], prefixes: &[Vec<u8>]) -> Vec<Field> {
                 Some("the miner's part".into()),
             ),
         ],
-        _ => vec![Field::new("extranonce", data, None)],
+        Some(_) => vec![Field::new(
+            "extranonce prefix",
+            data,
+            Some("all of it the pool's: a standard channel".into()),
+        )],
+        None => vec![Field::new("extranonce", data, None)],
     }
 }
 
@@ -230,6 +235,14 @@ mod tests {
         assert_eq!(fields[1].meaning.as_deref(), Some("/sv2-lab"));
         assert_eq!((&fields[2].hex[..], &fields[3].hex[..]), ("0102", "03ff"));
         assert_eq!(maker(&coinbase, 200), Maker::Signed("/sv2-lab".into()));
+    }
+
+    #[test]
+    fn of_a_standard_channel_the_whole_extranonce_is_the_pools() {
+        let coinbase = coinbase(&[b"\x02\xc8\x00", b"\x04\x01\x02\x03\xff"]);
+        let fields = fields(&coinbase, 200, &[vec![1, 2, 3, 0xff]]);
+        assert_eq!(names(&fields), ["height", "extranonce prefix"]);
+        assert!(fields[1].meaning.as_deref().unwrap().contains("standard"));
     }
 
     #[test]

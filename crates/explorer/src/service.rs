@@ -6,6 +6,8 @@ pub(crate) mod jds;
 mod kept;
 pub(crate) mod pool;
 pub(crate) mod provider;
+#[cfg(test)]
+pub(crate) mod testing;
 pub(crate) mod translator;
 
 use std::collections::BTreeMap;

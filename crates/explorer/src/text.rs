@@ -105,6 +105,25 @@ pub(crate) fn tail(hash: &str) -> String {
     }
 }
 
+/// As much of a text as has room among so many characters; wide ones take the room of two.
+pub(crate) fn cut(text: &str, most: usize) -> String {
+    let width = |symbol: char| if symbol < '\u{1100}' { 1 } else { 2 };
+    let mut shown = String::new();
+    let mut room = most;
+    let mut symbols = text.chars();
+    while let Some(symbol) = symbols.next() {
+        let is_last = symbols.as_str().is_empty();
+        let needed = width(symbol) + usize::from(!is_last);
+        if needed > room {
+            shown.push('…');
+            break;
+        }
+        room -= width(symbol);
+        shown.push(symbol);
+    }
+    shown
+}
+
 /// How long, from milliseconds.
 pub(crate) fn duration(ms: impl Number<f64>) -> String {
     let ms = ms.number().max(0.0);
@@ -201,5 +220,18 @@ mod tests {
         assert_eq!(iso(1_790_000_000_000), "2026-09-21T14:13:20Z");
         assert_eq!(short("ab"), "ab");
         assert_eq!(tail(&"0123456789".repeat(2)), "…0123456789");
+    }
+
+    #[test]
+    fn a_text_is_cut_to_the_room_there_is() {
+        for (text, most, shown) in [
+            ("", 3, ""),
+            ("rig", 3, "rig"),
+            ("rigs", 3, "ri…"),
+            ("矿机", 4, "矿机"),
+            ("矿机一", 4, "矿…"),
+        ] {
+            assert_eq!(cut(text, most), shown);
+        }
     }
 }

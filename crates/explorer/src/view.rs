@@ -9,9 +9,12 @@ pub(crate) mod lab;
 pub(crate) mod mempool;
 pub(crate) mod mining;
 pub(crate) mod search;
+pub(crate) mod target;
 pub(crate) mod tips;
 pub(crate) mod topology;
 pub(crate) mod transaction;
+pub(crate) mod tree;
+pub(crate) mod work;
 
 use std::sync::Arc;
 
@@ -97,6 +100,14 @@ impl BlockLine {
     pub(crate) fn seen_ms(&self) -> u64 {
         self.arrived_ms.unwrap_or(self.time_ms)
     }
+}
+
+/// Of each list, where there are no further parts.
+const MAX_SHOWN: usize = 25;
+
+/// The first of `items`, which are the newest.
+fn newest<'a, T: Clone + 'a>(items: impl Iterator<Item = &'a T>) -> Vec<T> {
+    items.take(MAX_SHOWN).cloned().collect()
 }
 
 /// The address that a script pays, if it has one.

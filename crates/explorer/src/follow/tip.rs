@@ -1,9 +1,9 @@
 //! Keeps the chain at the node's tip.
 
 use std::convert::Infallible;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use bitcoin::consensus::encode::deserialize_hex;
+use bitcoin::consensus::encode::{deserialize, deserialize_hex};
 use bitcoin::{Block, BlockHash, Network};
 use daemon::clock;
 use daemon::dial::backoff;
@@ -25,6 +25,8 @@ const WAIT: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(200);
 /// Blocks asked for at once, at most.
 const MAX_BATCH: usize = 250;
+/// So many are worth connections of their own.
+const MANY: usize = 20;
 /// Serialized bytes of blocks asked for at once, as far as the last ones tell.
 const BATCH_BYTES: usize = 4 << 20;
 /// Blocks of a branch beside the chain that are looked at.
@@ -76,7 +78,7 @@ struct Follower {
 impl Follower {
     /// From the first answer to the first failure.
     async fn session(&mut self) -> anyhow::Result<Infallible> {
-        let mut tips_of = None;
+        let mut looked: Option<(BlockHash, Instant)> = None;
         loop {
             let info: ChainInfo = self.rpc.call("getblockchaininfo", json!([])).await?;
             self.check_network(&info)?;
@@ -91,11 +93,14 @@ impl Follower {
             if before != Some(tip) {
                 self.tell_tip();
             }
-            if tips_of != Some(tip) {
+            // A branch may end elsewhere, or be judged, without a new tip of the chain.
+            if looked.is_none_or(|(of, at)| of != tip || at.elapsed() >= WAIT) {
+                looked = Some((tip, Instant::now()));
                 self.look_at_tips().await?;
-                tips_of = Some(tip);
             }
-            self.wait(&tip).await?;
+            if self.wait(&tip).await? {
+                looked = None;
+            }
         }
     }
 
@@ -109,16 +114,20 @@ impl Follower {
         Ok(())
     }
 
-    /// Until the node has another tip, or a while.
-    async fn wait(&self, tip: &BlockHash) -> Result<(), NodeError> {
-        let params = json!([WAIT.as_millis() as u64, tip.to_string()]);
+    /// Until the node has another tip, or a while. Whether it had another one, which may have been
+    /// for a moment.
+    async fn wait(&self, tip: &BlockHash) -> Result<bool, NodeError> {
+        let tip = tip.to_string();
+        let params = json!([WAIT.as_millis() as u64, tip]);
         match self.rpc.call::<Value>("waitfornewblock", params).await {
             // Bitcoin Core cannot wait for another tip than this one before version 30, and a user
             // may not be allowed to.
-            Err(NodeError::Rpc { .. } | NodeError::Forbidden { .. }) => sleep(POLL).await,
-            waited => drop(waited?),
+            Err(NodeError::Rpc { .. } | NodeError::Forbidden { .. }) => {
+                sleep(POLL).await;
+                Ok(false)
+            }
+            waited => Ok(waited?["hash"] != tip),
         }
-        Ok(())
     }
 
     /// Brings the chain to the node's tip; `false` if the node went on meanwhile.
@@ -217,17 +226,25 @@ impl Follower {
         let heights: Vec<Value> = (first..first + count).map(|at| json!([at])).collect();
         let hashes = self.rpc.batch::<String>("getblockhash", &heights).await?;
         let hashes: Result<Vec<String>, NodeError> = hashes.into_iter().collect();
-        let params: Vec<Value> = hashes?.iter().map(|hash| json!([hash, 0])).collect();
-        let mut blocks = Vec::new();
-        let mut bytes = 0;
-        for text in self.rpc.batch::<String>("getblock", &params).await? {
-            let text = text?;
-            bytes += text.len() / 2;
-            blocks.push(deserialize_hex(&text)?);
-        }
+        let blocks = self.blocks(&hashes?).await?;
+        let bytes: usize = blocks.iter().map(Block::total_size).sum();
         let each = bytes / blocks.len().max(1);
         self.batch = (BATCH_BYTES / each.max(1)).clamp(1, MAX_BATCH);
         Ok(blocks)
+    }
+
+    /// Many by REST, where the node has that; few by one request.
+    async fn blocks(&self, hashes: &[String]) -> anyhow::Result<Vec<Block>> {
+        if hashes.len() >= MANY
+            && let Some(blocks) = self.rpc.rest_blocks(hashes).await
+        {
+            let blocks: Result<_, _> = blocks.iter().map(|bytes| deserialize(bytes)).collect();
+            return Ok(blocks?);
+        }
+        let params: Vec<Value> = hashes.iter().map(|hash| json!([hash, 0])).collect();
+        let texts = self.rpc.batch::<String>("getblock", &params).await?;
+        let block = |text: Result<String, NodeError>| Ok(deserialize_hex(&text?)?);
+        texts.into_iter().map(block).collect()
     }
 
     /// In one step, so that nobody sees the chain without its top. Whether all of it fitted.
@@ -298,8 +315,24 @@ impl Follower {
                     .send_modify(|chain| chain.add_stale(&block, height));
             }
         }
-        self.ends.chain.send_modify(|chain| chain.set_tips(tips));
+        self.set_tips(tips);
         Ok(())
+    }
+
+    fn set_tips(&self, tips: Vec<Tip>) {
+        let beside = |tips: &[Tip]| {
+            let beside = tips.iter().filter(|tip| tip.branch_len > 0);
+            beside.cloned().collect::<Vec<_>>()
+        };
+        let mut has_news = false;
+        self.ends.chain.send_modify(|chain| {
+            has_news = beside(chain.tips()) != beside(&tips);
+            chain.set_tips(tips);
+        });
+        if has_news {
+            let name = self.name.clone();
+            self.ends.feed.tell(|| Event::News { name });
+        }
     }
 
     /// The block below one that is known already.

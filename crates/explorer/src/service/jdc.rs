@@ -38,6 +38,7 @@ impl Default for Facts {
 /// A job, from its template to its blocks.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, ToSchema)]
 #[serde(default)]
+#[schema(as = JdcJob)]
 pub(crate) struct Job {
     pub(crate) job: u64,
     /// The pool's address.
@@ -58,17 +59,21 @@ pub(crate) struct Job {
 /// Of a [`Job`].
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, ToSchema)]
 #[serde(default)]
+#[schema(as = JdcTemplate)]
 pub(crate) struct Template {
     pub(crate) template_id: u64,
     pub(crate) height: Option<u64>,
     pub(crate) prev_hash: Option<String>,
     pub(crate) value: u64,
+    /// Satoshis of that which are fees.
+    pub(crate) fees: Option<u64>,
     pub(crate) transactions: Option<u64>,
 }
 
 /// Of a [`Job`].
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, ToSchema)]
 #[serde(default)]
+#[schema(as = JdcDeclaration)]
 pub(crate) struct Declaration {
     pub(crate) sent_us: Option<u64>,
     pub(crate) accepted_us: Option<u64>,
@@ -86,6 +91,7 @@ pub(crate) struct CustomJob {
 /// Of a [`Job`].
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, ToSchema)]
 #[serde(default)]
+#[schema(as = JdcShares)]
 pub(crate) struct Shares {
     pub(crate) accepted: u64,
     pub(crate) relayed: u64,
@@ -97,6 +103,7 @@ pub(crate) struct Shares {
 /// A block that a miner behind the client found.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, ToSchema)]
 #[serde(default)]
+#[schema(as = JdcBlock)]
 pub(crate) struct Block {
     pub(crate) hash: String,
     pub(crate) height: Option<u64>,
@@ -110,11 +117,15 @@ pub(crate) struct Block {
     pub(crate) device_id: String,
     pub(crate) channel_id: u32,
     pub(crate) job_id: u32,
+    /// The channel's when the block was found, where that is told.
+    pub(crate) share_target: Option<String>,
+    pub(crate) share_difficulty: Option<f64>,
 }
 
 /// A miner that is connected.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, ToSchema)]
 #[serde(default)]
+#[schema(as = JdcClient)]
 pub(crate) struct Client {
     pub(crate) client_id: u64,
     pub(crate) user_identity: Option<String>,

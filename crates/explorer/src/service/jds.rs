@@ -29,6 +29,7 @@ impl Default for Facts {
 /// A declaration that was answered.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, ToSchema)]
 #[serde(default)]
+#[schema(as = JdsDeclaration)]
 pub(crate) struct Declaration {
     /// Unix seconds.
     pub(crate) answered_at: u64,
@@ -53,6 +54,7 @@ pub(crate) struct Declaration {
 /// A block found with a declared job.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, ToSchema)]
 #[serde(default)]
+#[schema(as = JdsFound)]
 pub(crate) struct Found {
     pub(crate) hash: String,
     pub(crate) verdict: String,

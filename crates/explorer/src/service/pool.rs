@@ -53,6 +53,7 @@ impl Default for Facts {
 /// A block on the pool's record.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, ToSchema)]
 #[serde(default)]
+#[schema(as = PoolBlock)]
 pub(crate) struct Block {
     pub(crate) hash: String,
     pub(crate) height: Option<u64>,
@@ -84,6 +85,7 @@ pub(crate) struct Who {
 /// A client that is connected.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, ToSchema)]
 #[serde(default)]
+#[schema(as = PoolClient)]
 pub(crate) struct Client {
     #[serde(flatten)]
     pub(crate) who: Who,
@@ -169,6 +171,7 @@ pub(crate) struct Share {
 
 /// A template that the pool was sent.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[schema(as = PoolTemplate)]
 pub(crate) struct Template {
     pub(crate) template_id: u64,
     pub(crate) height: Option<u64>,
@@ -183,6 +186,7 @@ pub(crate) struct Template {
 
 /// A job that the pool sent.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[schema(as = PoolJob)]
 pub(crate) struct Job {
     pub(crate) client_id: u64,
     /// A channel, or a group for all its channels.
@@ -258,6 +262,12 @@ impl Facts {
         (template.at_ms <= block.time_ms).then_some(template)
     }
 
+    /// The block that is mined on.
+    fn tip(&self) -> Option<String> {
+        let mut templates = self.templates.newest();
+        templates.find_map(|template| template.prev_hash.clone())
+    }
+
     /// Takes what is to be remembered out of what is told.
     pub(crate) fn hear(&mut self, told: &Told) {
         match told {
@@ -274,7 +284,7 @@ impl Facts {
                     is_future: *is_future,
                     at_ms: *at_ms,
                     activated_ms: None,
-                    prev_hash: None,
+                    prev_hash: self.tip().filter(|_| !is_future),
                 },
             ),
             Told::PrevHashReceived {

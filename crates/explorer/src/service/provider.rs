@@ -29,12 +29,15 @@ impl Default for Facts {
 /// A template that a client was sent.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, ToSchema)]
 #[serde(default)]
+#[schema(as = ProviderTemplate)]
 pub(crate) struct Template {
     pub(crate) template_id: u64,
     /// The client's address and port.
     pub(crate) peer: String,
     /// As the client calls itself.
     pub(crate) vendor: String,
+    /// The software it says it runs.
+    pub(crate) firmware: String,
     pub(crate) sent_ms: u64,
     /// Whether it came with a new tip, rather than with more fees.
     pub(crate) new_tip: bool,
@@ -42,6 +45,8 @@ pub(crate) struct Template {
     pub(crate) prev_hash: String,
     /// Satoshis the coinbase may pay out.
     pub(crate) value: u64,
+    /// Satoshis of that which are fees, where that is told.
+    pub(crate) fees: Option<u64>,
     /// Transactions beside the coinbase, if the client asked for them.
     pub(crate) transactions: Option<u64>,
     pub(crate) solutions: Vec<Solution>,
@@ -56,6 +61,16 @@ pub(crate) struct Solution {
     pub(crate) verdict: Option<String>,
     pub(crate) verdict_ms: Option<u64>,
     pub(crate) reason: Option<String>,
+}
+
+impl Template {
+    /// The client as it calls itself, as closely as it does.
+    pub(crate) fn client(&self) -> &str {
+        match self.firmware.is_empty() {
+            true => &self.vendor,
+            false => &self.firmware,
+        }
+    }
 }
 
 impl Facts {

@@ -156,7 +156,7 @@ impl Evidence {
             let detail = format!(
                 "template {} to {}, for {why}, worth {} BTC",
                 template.template_id,
-                template.vendor,
+                template.client(),
                 text::sats(template.value)
             );
             steps.push(Step::new("Template sent", name, at, detail));

@@ -1,10 +1,8 @@
 use bitcoin::BlockHash;
 use bitcoin::hashes::Hash;
-use daemon::dial::HostPort;
-use tokio::sync::watch;
 
 use super::*;
-use crate::config::Peer;
+use crate::service::testing::{board, service};
 
 /// When the story's block was found, in milliseconds since 1970.
 const FOUND: u64 = 1_000_000;
@@ -26,28 +24,6 @@ fn brief(maker: Maker) -> Brief {
 
 fn hash() -> String {
     brief(Maker::Unknown).hash.to_string()
-}
-
-fn service(name: &str, kind: Kind, links: &[&str]) -> Service {
-    let address = HostPort {
-        host: "127.0.0.1".to_owned(),
-        port: 1,
-    };
-    let peer = Peer {
-        name: name.to_owned(),
-        kind,
-        address,
-        links: links.iter().map(ToString::to_string).collect(),
-    };
-    Service::new(peer, 0)
-}
-
-fn board(services: impl IntoIterator<Item = Service>) -> Board {
-    // What was published stays when nobody publishes any more.
-    let seen = services
-        .into_iter()
-        .map(|service| watch::channel(service).1);
-    Board::new(seen.collect())
 }
 
 fn pool_block() -> pool::Block {

@@ -6,6 +6,7 @@ use protocol::coinbase::subsidy;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::target::ShareTarget;
 use super::{App, BlockLine, Pages, address_of, script_kind};
 use crate::archive::Missing;
 use crate::chain::{Brief, Chain};
@@ -22,6 +23,8 @@ pub(crate) struct BlockView {
     /// Blocks on top of it, itself included; 0 if it is not in the chain.
     pub(crate) confirmations: u32,
     pub(crate) header: Header,
+    /// Null when nobody has the block on record, or its channel is closed.
+    pub(crate) share_target: Option<ShareTarget>,
     pub(crate) coinbase: Coinbase,
     pub(crate) story: Story,
     /// The block on top of it in the chain.
@@ -98,10 +101,13 @@ impl BlockView {
         let tip = chain.tip().map_or(0, |tip| tip.height);
         let at = |height: u32| chain.at(height).map(|brief| brief.hash.to_string());
         let pages = Pages::new(offset, PAGE, block.txdata.len());
+        let header = Header::of(&block);
+        let hash = brief.hash.to_string();
         let lines = block.txdata.iter().skip(pages.offset).take(PAGE);
         Ok(Self {
             confirmations: if is_active { tip - brief.height + 1 } else { 0 },
-            header: Header::of(&block),
+            share_target: ShareTarget::of(&hash, header.difficulty, &app.board),
+            header,
             coinbase: Coinbase::of(&block, brief.height, &prefixes, app),
             story: story::tell(&brief, &app.board, &app.config.node.name),
             next: at(brief.height + 1).filter(|_| is_active),

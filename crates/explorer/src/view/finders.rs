@@ -31,12 +31,19 @@ const BARS: [(f64, &str); 8] = [
 pub(crate) struct Finders {
     /// How many blocks were looked at, the first block of all left out.
     pub(crate) blocks: usize,
+    #[serde(flatten)]
+    pub(crate) times: Times,
+    /// Who found most comes first.
+    pub(crate) finders: Vec<Finder>,
+}
+
+/// The times between blocks.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub(crate) struct Times {
     /// Seconds between two blocks, half of the times.
     pub(crate) median_secs: Option<f64>,
     /// The shortest times first.
     pub(crate) bars: Vec<Bar>,
-    /// Who found most comes first.
-    pub(crate) finders: Vec<Finder>,
 }
 
 /// How often it took how long.
@@ -58,6 +65,9 @@ pub(crate) struct Finder {
     pub(crate) share: f64,
     /// Seconds between two blocks of theirs, on average.
     pub(crate) mean_secs: Option<f64>,
+    /// Between two blocks of theirs.
+    #[serde(flatten)]
+    pub(crate) times: Times,
 }
 
 impl Finders {
@@ -70,17 +80,31 @@ impl Finders {
 
     /// The newest first.
     fn among(blocks: &[BlockLine]) -> Self {
-        let mut times: Vec<f64> = blocks
-            .windows(2)
-            .map(|two| seconds_between(&two[0], &two[1]))
-            .collect();
-        times.sort_by(f64::total_cmp);
         Self {
             blocks: blocks.len(),
-            median_secs: times.get(times.len() / 2).copied(),
-            bars: bars(&times),
+            times: Times::between(&blocks.iter().collect::<Vec<_>>()),
             finders: finders(blocks),
         }
+    }
+}
+
+impl Times {
+    /// Of blocks that follow each other, the newest first.
+    pub(crate) fn between(blocks: &[&BlockLine]) -> Self {
+        let two = blocks.windows(2);
+        let mut times: Vec<f64> = two.map(|two| seconds_between(two[0], two[1])).collect();
+        times.sort_by(f64::total_cmp);
+        Self {
+            median_secs: times.get(times.len() / 2).copied(),
+            bars: bars(&times),
+        }
+    }
+
+    /// The bars in words.
+    pub(crate) fn spread(&self) -> String {
+        let bars = self.bars.iter().filter(|bar| bar.blocks > 0);
+        let said = bars.map(|bar| format!("{} took {}", bar.blocks, bar.between));
+        said.collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -135,6 +159,7 @@ fn finders(blocks: &[BlockLine]) -> Vec<Finder> {
             blocks: group.len(),
             share: group.len() as f64 * 100.0 / blocks.len() as f64,
             mean_secs: (times > 0).then_some(mean),
+            times: Times::between(&group),
         }
     };
     let groups = groups.into_iter().take(MAX_FINDERS);
@@ -175,7 +200,7 @@ mod tests {
             block("a", 100),
         ];
         let found = Finders::among(&blocks);
-        assert_eq!((found.blocks, found.median_secs), (4, Some(2.0)));
+        assert_eq!((found.blocks, found.times.median_secs), (4, Some(2.0)));
         let names: Vec<_> = found
             .finders
             .iter()
@@ -187,15 +212,20 @@ mod tests {
             (found.finders[0].mean_secs, found.finders[1].mean_secs),
             (Some(1.5), None)
         );
-        let bars: Vec<usize> = found.bars.iter().map(|bar| bar.blocks).collect();
-        assert_eq!(bars, [0, 1, 1, 0, 1, 0, 0, 0]);
-        assert_eq!(found.bars[1].length, 100);
+        let counts = |times: &Times| times.bars.iter().map(|bar| bar.blocks).collect::<Vec<_>>();
+        assert_eq!(counts(&found.times), [0, 1, 1, 0, 1, 0, 0, 0]);
+        assert_eq!(found.times.bars[1].length, 100);
+        let own = &found.finders[0].times;
+        assert_eq!(counts(own), [0, 1, 1, 0, 0, 0, 0, 0]);
+        assert_eq!(own.median_secs, Some(2.0));
+        assert_eq!(own.spread(), "1 took 1 to 2 s, 1 took 2 to 5 s");
+        assert_eq!(found.finders[1].times.spread(), "");
     }
 
     #[test]
     fn a_chain_without_blocks_has_no_finders() {
         let found = Finders::among(&[]);
-        assert_eq!((found.median_secs, found.finders.len()), (None, 0));
-        assert!(found.bars.iter().all(|bar| bar.length == 0));
+        assert_eq!((found.times.median_secs, found.finders.len()), (None, 0));
+        assert!(found.times.bars.iter().all(|bar| bar.length == 0));
     }
 }

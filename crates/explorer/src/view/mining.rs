@@ -1,4 +1,4 @@
-//! Who mines, on what, and what was declared.
+//! Who mines.
 
 use std::collections::BTreeMap;
 
@@ -8,114 +8,12 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::chart::Chart;
-use super::{App, BlockLine};
+use super::finders::Times;
+use super::{App, BlockLine, newest, target};
 use crate::chain::Brief;
 use crate::config::Kind;
-use crate::service::{Hearing, jdc, jds, pool, provider, translator};
-
-/// Of each list.
-const MAX_SHOWN: usize = 25;
-
-/// Templates and jobs.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-pub(crate) struct Work {
-    pub(crate) providers: Vec<ProviderWork>,
-    pub(crate) pools: Vec<PoolWork>,
-    pub(crate) jdcs: Vec<JdcWork>,
-}
-
-/// What a template provider sent.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-pub(crate) struct ProviderWork {
-    pub(crate) name: String,
-    pub(crate) state: &'static str,
-    /// The newest first.
-    pub(crate) templates: Vec<provider::Template>,
-}
-
-/// What a pool works on.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-pub(crate) struct PoolWork {
-    pub(crate) name: String,
-    pub(crate) state: &'static str,
-    pub(crate) hearing: Hearing,
-    /// What its miners work on now.
-    pub(crate) current: Option<Current>,
-    /// The newest first.
-    pub(crate) templates: Vec<pool::Template>,
-    pub(crate) jobs: Vec<pool::Job>,
-}
-
-/// What is worked on.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
-pub(crate) struct Current {
-    pub(crate) template_id: u64,
-    pub(crate) height: Option<u64>,
-    pub(crate) prev_hash: String,
-    /// Satoshis that the coinbase may pay out.
-    pub(crate) value: u64,
-}
-
-/// What a job declarator client works on.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-pub(crate) struct JdcWork {
-    pub(crate) name: String,
-    pub(crate) state: &'static str,
-    pub(crate) upstreams: Vec<jdc::Upstream>,
-    /// The newest first.
-    pub(crate) jobs: Vec<jdc::Job>,
-}
-
-impl Work {
-    pub(crate) fn of(app: &App) -> Self {
-        let mut work = Self {
-            providers: Vec::new(),
-            pools: Vec::new(),
-            jdcs: Vec::new(),
-        };
-        app.board.each(|service| {
-            let (name, state) = (service.name().to_owned(), service.state.name());
-            match service.peer.kind {
-                Kind::TemplateProvider => work.providers.push(ProviderWork {
-                    name,
-                    state,
-                    templates: newest(service.provider.templates.iter()),
-                }),
-                Kind::Pool => work.pools.push(PoolWork {
-                    name,
-                    state,
-                    hearing: service.hearing.clone(),
-                    current: service.status.more.get("work").and_then(Current::of),
-                    templates: newest(service.pool.templates.newest()),
-                    jobs: newest(service.pool.jobs.newest()),
-                }),
-                Kind::Jdc => work.jdcs.push(JdcWork {
-                    name,
-                    state,
-                    upstreams: service.jdc.upstreams.clone(),
-                    jobs: newest(service.jdc.jobs.iter()),
-                }),
-                _ => {}
-            }
-        });
-        work
-    }
-}
-
-fn newest<'a, T: Clone + 'a>(items: impl Iterator<Item = &'a T>) -> Vec<T> {
-    items.take(MAX_SHOWN).cloned().collect()
-}
-
-impl Current {
-    fn of(work: &Value) -> Option<Self> {
-        Some(Self {
-            template_id: work["template_id"].as_u64()?,
-            height: work["height"].as_u64(),
-            prev_hash: work["prev_hash"].as_str()?.to_owned(),
-            value: work["value_remaining"].as_u64().unwrap_or(0),
-        })
-    }
-}
+use crate::service::{jdc, pool, translator};
+use crate::text;
 
 /// Everybody who mines.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -238,6 +136,13 @@ impl Miners {
     }
 }
 
+impl Miners {
+    /// To expect of a channel; none until a block's difficulty is known.
+    pub(crate) fn shares_per_block(&self, share: impl text::Number<f64>) -> Option<f64> {
+        target::shares_per_block(self.block_difficulty?, share.number())
+    }
+}
+
 impl PoolMiners {
     fn of(name: String, state: &'static str, pool: &pool::Facts, now_ms: u64) -> Self {
         let mut rejected: BTreeMap<String, u64> = BTreeMap::new();
@@ -273,6 +178,9 @@ pub(crate) struct WorkerView {
     pub(crate) accounts: Vec<Account>,
     /// Blocks it found, the newest first.
     pub(crate) blocks: Vec<BlockLine>,
+    /// Between those.
+    #[serde(flatten)]
+    pub(crate) times: Times,
     /// The newest first.
     pub(crate) shares: Vec<pool::Share>,
 }
@@ -291,6 +199,7 @@ impl WorkerView {
             name: name.to_owned(),
             accounts: Vec::new(),
             blocks: Vec::new(),
+            times: Times::between(&[]),
             shares: Vec::new(),
         };
         let mut hashes: Vec<String> = Vec::new();
@@ -318,43 +227,11 @@ impl WorkerView {
         let mut found: Vec<&Brief> = hashes.iter().filter_map(brief).collect();
         found.sort_by_key(|brief| std::cmp::Reverse(brief.height));
         found.dedup_by_key(|brief| brief.height);
-        let lines = found.into_iter().take(MAX_SHOWN);
+        let lines = newest(found.iter()).into_iter();
         view.blocks = lines
             .map(|brief| BlockLine::of(brief, &app.board))
             .collect();
+        view.times = Times::between(&view.blocks.iter().collect::<Vec<_>>());
         view
-    }
-}
-
-/// What was declared, seen from both sides.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-pub(crate) struct Declarations {
-    pub(crate) servers: Vec<Server>,
-    pub(crate) clients: Vec<JdcWork>,
-}
-
-/// A job declarator server.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-pub(crate) struct Server {
-    pub(crate) name: String,
-    pub(crate) state: &'static str,
-    /// The newest first.
-    pub(crate) declarations: Vec<jds::Declaration>,
-}
-
-impl Declarations {
-    pub(crate) fn of(app: &App) -> Self {
-        let mut servers = Vec::new();
-        app.board.each_of(Kind::Jds, |service| {
-            servers.push(Server {
-                name: service.name().to_owned(),
-                state: service.state.name(),
-                declarations: newest(service.jds.declarations.iter()),
-            });
-        });
-        Self {
-            servers,
-            clients: Work::of(app).jdcs,
-        }
     }
 }

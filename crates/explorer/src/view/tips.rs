@@ -3,6 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::tree::Tree;
 use super::{App, BlockLine};
 use crate::chain::{Brief, Chain, Tip};
 use crate::service::Board;
@@ -15,6 +16,8 @@ const MAX_SHOWN: usize = 20;
 /// Branches and turns.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub(crate) struct Tips {
+    /// Null until a block is known.
+    pub(crate) tree: Option<Tree>,
     /// As the node tells of them.
     pub(crate) tips: Vec<Tip>,
     /// The highest first.
@@ -63,6 +66,7 @@ impl Tips {
         let beside = tips.iter().filter(|tip| tip.branch_len > 0);
         let forks = beside.take(MAX_SHOWN);
         Self {
+            tree: Tree::of(&chain, &app.board),
             forks: forks.map(|tip| Fork::of(tip, &chain, &app.board)).collect(),
             turns: turns.collect(),
             tips: tips.to_vec(),

@@ -5,6 +5,7 @@
 //! one of them makes says where it comes from, and one that reached us by a name that is not ours
 //! (DNS rebinding) says that name.
 
+mod branch;
 mod faucet;
 
 use std::net::IpAddr;
@@ -20,19 +21,17 @@ use daemon::clock;
 use daemon::http::{Problem, Routes, routes};
 use daemon::node::NodeError;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 use utoipa::ToSchema;
 
 use super::ask::{Ask, problem};
 use super::html;
 use crate::archive::Missing;
 use crate::config::{Actions, Kind};
-use crate::view::{App, address, block};
+use crate::view::{App, address};
 
 /// Blocks mined at once, at most.
 const MAX_BLOCKS: u32 = 500;
-/// Blocks left at once, at most.
-const MAX_DEPTH: u32 = 100;
 
 pub(super) fn pages() -> Router<App> {
     Router::new().route("/actions", get(page).post(act))
@@ -52,6 +51,8 @@ pub(super) struct Wish {
     blocks: Option<u32>,
     /// Who mines: a mining device's name, or nobody for the node itself.
     by: Option<String>,
+    /// Height or hash of the block to mine on, of any branch; the chain's tip unless given.
+    on: Option<String>,
     /// Whom to pay.
     address: Option<String>,
     /// What the faucet pays, in bitcoins; 1 unless given.
@@ -74,9 +75,11 @@ pub(super) struct Done {
     pub(super) has_faucet: bool,
     /// Mining devices.
     pub(super) devices: Vec<String>,
-    /// The block to judge that a link named.
+    /// What a link named: the block to judge, and the one to mine on.
     #[serde(skip)]
     pub(super) block: String,
+    #[serde(skip)]
+    pub(super) on: String,
 }
 
 /// What a link names.
@@ -84,6 +87,8 @@ pub(super) struct Done {
 struct Named {
     #[serde(default)]
     block: String,
+    #[serde(default)]
+    on: String,
 }
 
 impl Done {
@@ -150,6 +155,7 @@ async fn page(ask: Ask, Query(named): Query<Named>) -> Response {
     let view = match ask.app.config.actions {
         Some(_) => Ok(Done {
             block: named.block,
+            on: named.on,
             ..Done::of(&ask.app)
         }),
         None => Err(Missing::not_found(
@@ -215,8 +221,8 @@ async fn grant(app: &App, actions: &Actions, wish: &Wish) -> Result<Done, Missin
             let txid = send(actions, hex.trim()).await?;
             (format!("Sent {txid}."), format!("/tx/{txid}"))
         }
-        "reorg" => reorg(app, actions, wish.depth.unwrap_or(1)).await?,
-        "invalidate" | "reconsider" => judge(app, actions, wish).await?,
+        "reorg" => branch::reorg(app, actions, wish.depth.unwrap_or(1)).await?,
+        "invalidate" | "reconsider" => branch::judge(app, actions, wish).await?,
         other => {
             let what =
                 format!("{other:?}: expected mine, faucet, send, reorg, invalidate or reconsider");
@@ -245,8 +251,14 @@ async fn mine(app: &App, actions: &Actions, wish: &Wish) -> Result<(String, Stri
         return Err(Missing::BadRequest(what));
     }
     let by = wish.by.as_deref().unwrap_or_default();
+    let on = wish.on.as_deref().unwrap_or_default().trim();
     if !by.is_empty() {
-        return mine_by(app, by, blocks).await;
+        return match on.is_empty() {
+            true => mine_by(app, by, blocks).await,
+            false => Err(Missing::bad_request(
+                "a device mines on the chain's tip only; the node can mine elsewhere",
+            )),
+        };
     }
     let to = match wish
         .address
@@ -256,10 +268,14 @@ async fn mine(app: &App, actions: &Actions, wish: &Wish) -> Result<(String, Stri
     {
         Some(text) => address::parse(app, text)?,
         None => match &actions.faucet_key {
-            Some(key) => faucet::address(key, app.config.network)?,
-            None => nobody(app),
+            Some(key) if on.is_empty() => faucet::address(key, app.config.network)?,
+            // A second block on the same one is to be another one.
+            _ => nobody(app),
         },
     };
+    if !on.is_empty() {
+        return branch::mine_on(app, actions, on, (blocks, &to)).await;
+    }
     let mined = actions.rpc.generate(blocks.into(), &to.to_string()).await;
     let hashes = mined.map_err(refused)?;
     let newest = hashes.last().cloned().unwrap_or_default();
@@ -303,56 +319,6 @@ pub(super) async fn send(actions: &Actions, hex: &str) -> Result<String, Missing
         .call("sendrawtransaction", params)
         .await
         .map_err(refused)
-}
-
-/// Leaves the newest blocks for one more of others; they stay valid, and shorter.
-async fn reorg(app: &App, actions: &Actions, depth: u32) -> Result<(String, String), Missing> {
-    if !(1..=MAX_DEPTH).contains(&depth) {
-        let what = format!("{depth} blocks: expected 1 to {MAX_DEPTH}");
-        return Err(Missing::BadRequest(what));
-    }
-    let rpc = &actions.rpc;
-    let height: u32 = rpc
-        .call("getblockcount", json!([]))
-        .await
-        .map_err(refused)?;
-    let first = (height + 1).checked_sub(depth).filter(|first| *first > 0);
-    let first = first.ok_or_else(|| Missing::bad_request("the chain is shorter than that"))?;
-    let left: String = rpc
-        .call("getblockhash", json!([first]))
-        .await
-        .map_err(refused)?;
-    rpc.call::<Value>("invalidateblock", json!([left]))
-        .await
-        .map_err(refused)?;
-    let others = u64::from(depth) + 1;
-    let made = rpc.generate(others, &nobody(app).to_string()).await;
-    // Whatever became of that, the blocks are as valid as before.
-    rpc.call::<Value>("reconsiderblock", json!([left]))
-        .await
-        .map_err(refused)?;
-    let made = made.map_err(refused)?;
-    let message = format!("{depth} blocks were left for {} others.", made.len());
-    Ok((message, "/tips".to_owned()))
-}
-
-/// Has the node take a block, and all on top of it, for invalid, or judge them anew.
-async fn judge(app: &App, actions: &Actions, wish: &Wish) -> Result<(String, String), Missing> {
-    let id = wish.block.as_deref().unwrap_or_default().trim();
-    let brief = block::find(app, id).await?;
-    if brief.height == 0 {
-        return Err(Missing::bad_request("the first block of all stays valid"));
-    }
-    let hash = brief.hash.to_string();
-    let (method, verdict) = match wish.action.as_str() {
-        "invalidate" => ("invalidateblock", "counts as invalid"),
-        _ => ("reconsiderblock", "is judged anew"),
-    };
-    let params = json!([hash]);
-    let done = actions.rpc.call::<Value>(method, params).await;
-    done.map_err(refused)?;
-    let message = format!("Block {} {verdict}, and all on top of it.", brief.height);
-    Ok((message, "/tips".to_owned()))
 }
 
 #[cfg(test)]

@@ -14,10 +14,11 @@ use crate::view::block::BlockView;
 use crate::view::home::{Blocks, Home};
 use crate::view::lab::{About, NodeView};
 use crate::view::mempool::MempoolView;
-use crate::view::mining::{Declarations, Miners, Work, WorkerView};
+use crate::view::mining::{Miners, WorkerView};
 use crate::view::search::Search;
 use crate::view::tips::Tips;
 use crate::view::transaction::TxView;
+use crate::view::work::{Declarations, Work};
 
 pub(super) fn routes() -> Routes<App> {
     Routes::new()

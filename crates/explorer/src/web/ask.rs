@@ -15,7 +15,7 @@ use tracing::error;
 use super::{assets, html, plain};
 use crate::archive::Missing;
 use crate::node::Reach;
-use crate::view::App;
+use crate::view::{App, target};
 
 /// In which form an answer is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +66,8 @@ pub(super) struct Frame {
     pub(super) active: String,
     pub(super) lab: String,
     pub(super) network: String,
+    /// How the difficulty of its blocks changes.
+    pub(super) rule: &'static str,
     pub(super) node: String,
     pub(super) reach: Reach,
     pub(super) height: Option<u32>,
@@ -90,6 +92,7 @@ impl Frame {
             active: path.split('/').nth(1).unwrap_or_default().to_owned(),
             lab: app.config.lab_name.clone(),
             network: app.config.network.to_core_arg().to_owned(),
+            rule: target::rule(app.config.network),
             node: app.config.node.name.clone(),
             reach: follow.reach,
             height: app.chain.borrow().tip().map(|tip| tip.height),

@@ -5,7 +5,7 @@ use askama::Template;
 use super::actions::Done;
 use super::ask::Frame;
 use crate::text;
-use crate::view::{address, block, home, lab, mempool, mining, search, tips, transaction};
+use crate::view::{address, block, home, lab, mempool, mining, search, tips, transaction, work};
 
 /// A page with a view of its own.
 macro_rules! pages {
@@ -28,10 +28,10 @@ pages! {
     Mempool: mempool::MempoolView, "mempool.html";
     Search: search::Search, "search.html";
     Tips: tips::Tips, "tips.html";
-    Work: mining::Work, "work.html";
+    Work: work::Work, "work.html";
     Miners: mining::Miners, "miners.html";
     Worker: mining::WorkerView, "worker.html";
-    Declarations: mining::Declarations, "declarations.html";
+    Declarations: work::Declarations, "declarations.html";
     Node: lab::NodeView, "node.html";
     About: lab::About, "about.html";
     Actions: Done, "actions.html";

@@ -36,7 +36,7 @@ fn write_map(text: &mut String, map: &Map<String, Value>, depth: usize) {
     }
     for (key, value) in map {
         // A picture is nothing for text.
-        if is_scalar(value) || key == "topology" || key == "chart" {
+        if is_scalar(value) || ["chart", "picture", "topology"].contains(&&key[..]) {
             continue;
         }
         let is_empty = match value {

@@ -85,6 +85,9 @@ async fn a_block_is_taken_for_invalid_and_judged_anew() {
         })
         .await;
     assert_eq!(tips["forks"][0]["branch"][0]["hash"], json!(left));
+    let drawn = site.page("/tips").await;
+    let invalid = format!("href=\"/block/{tip}\" class=\"beside invalid\"");
+    assert!(drawn.contains(&invalid), "{drawn}");
     let page = site.page(&format!("/block/{left}")).await;
     assert!(page.contains(&format!("/actions?block={left}")), "{page}");
     let page = site.page(&format!("/actions?block={left}")).await;
@@ -97,6 +100,52 @@ async fn a_block_is_taken_for_invalid_and_judged_anew() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn blocks_are_mined_on_any_branch_and_the_longer_one_is_the_chain() {
+    let node = Node::with_blocks(5).await;
+    let site = Site::ready(&node, &keys()).await;
+    let wish = json!({"action": "mine", "on": "3"});
+    // At once, and still another block.
+    for _ in 0..2 {
+        let (status, done) = act(&site, wish.clone()).await;
+        assert_eq!(status, 200, "{done}");
+    }
+    // What was put aside for it is as valid as before, and has more work in it.
+    assert_eq!(node.height().await, 5);
+    let tips = site
+        .until("/api/v1/tips", |tips| {
+            let forks = tips["forks"].as_array();
+            let is_left =
+                |fork: &Value| fork["status"] == "valid-fork" && fork["branch"][0]["height"] == 4;
+            forks.is_some_and(|forks| forks.len() == 2 && forks.iter().all(is_left))
+        })
+        .await;
+
+    let left = tips["forks"][0]["branch"][0]["hash"].clone();
+    let page = site
+        .page(&format!("/block/{}", left.as_str().unwrap()))
+        .await;
+    assert!(page.contains("/actions?on="), "{page}");
+    let wish = json!({"action": "mine", "blocks": 2, "on": left});
+    let (status, done) = act(&site, wish).await;
+    assert_eq!(status, 200, "{done}");
+    assert_eq!(node.rpc("getblockhash", json!([4])).await, left);
+    assert_eq!(node.height().await, 6);
+
+    // A block that counts as invalid is none to mine on, and nothing is changed by trying.
+    let tip = node.tip().await;
+    act(&site, json!({"action": "invalidate", "block": tip})).await;
+    let below = node.tip().await;
+    site.shows(&below).await;
+    let (status, done) = act(&site, json!({"action": "mine", "on": tip})).await;
+    assert_eq!(status, 400, "{done}");
+    assert!(
+        done["error"].as_str().unwrap().contains("invalid"),
+        "{done}"
+    );
+    assert_eq!(node.tip().await, below);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_done_is_refused_with_the_reason() {
     let node = Node::with_blocks(1).await;
     let site = Site::ready(&node, &keys()).await;
@@ -105,6 +154,10 @@ async fn what_cannot_be_done_is_refused_with_the_reason() {
         (json!({"action": "dance"}), "expected mine"),
         (json!({"action": "mine", "blocks": 0}), "1 to 500"),
         (json!({"action": "mine", "by": "nobody"}), "no device"),
+        (
+            json!({"action": "mine", "by": "rig", "on": "0"}),
+            "the chain's tip only",
+        ),
         (json!({"action": "mine", "address": "xyz"}), "no address"),
         (json!({"action": "faucet", "address": here}), "mature coins"),
         (

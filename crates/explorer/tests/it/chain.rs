@@ -1,8 +1,8 @@
 //! The chain as the node has it, whatever it does.
 
-use regtest::Node;
 use regtest::chain::address;
-use serde_json::json;
+use regtest::{ANY_AGE, Node};
+use serde_json::{Value, json};
 
 use crate::site::Site;
 
@@ -111,7 +111,44 @@ async fn a_reorganisation_shows_both_branches_at_once() {
     assert_eq!(stale["replaced_by"], chain[1]["hash"]);
     let page = site.page(&format!("/block/{old_tip}")).await;
     assert!(page.contains("not in the chain"), "{page}");
-    assert!(site.page("/tips").await.contains("Left behind"));
+    let page = site.page("/tips").await;
+    assert!(page.contains("Left behind"));
+    let left = left.as_str().unwrap();
+    for (hash, class) in [(left, "beside"), (&old_tip, "beside valid-fork")] {
+        let link = format!("href=\"/block/{hash}\" class=\"{class}\"");
+        assert!(page.contains(&link), "{link} is not in {page}");
+    }
+    let drawn = tips["tree"]["drawing"].as_array().unwrap();
+    assert!(drawn[0].as_str().unwrap().starts_with("●    11 …"));
+    let (_, text) = site.text(site.get("/tips")).await;
+    let tail = &old_tip[54..];
+    let line = format!("│ ○  10 …{tail} the node, by RPC [valid-fork]");
+    assert!(text.contains(&line), "{line} is not in {text}");
+    assert!(text.contains("●─╯  8 …"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_header_without_its_block_is_in_the_tree() {
+    let node = Node::with_blocks(5).await;
+    let site = Site::ready(&node, "").await;
+    let params = json!([address().to_string(), [], false]);
+    let made = node.rpc("generateblock", params).await;
+    let header = &made["hex"].as_str().unwrap()[..160];
+    node.rpc("submitheader", json!([header])).await;
+    // No new tip says so.
+    let tips = site
+        .until("/api/v1/tips", |tips| {
+            tips["tips"][0]["status"] == "headers-only"
+        })
+        .await;
+    let blocks = tips["tree"]["picture"]["blocks"].as_array().unwrap();
+    let unseen = blocks.iter().find(|block| block["hash"] == made["hash"]);
+    let unseen = unseen.unwrap_or_else(|| panic!("{blocks:?}"));
+    assert_eq!(
+        (&unseen["height"], &unseen["credit"]),
+        (&json!(6), &json!(null))
+    );
+    assert!(site.page("/tips").await.contains("header only"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -212,4 +249,24 @@ async fn of_a_chain_longer_than_what_is_kept_old_blocks_come_from_the_node() {
     assert_eq!(owner["balance"], 30_u64 * 5_000_000_000);
     assert!(owner["pages"].is_null());
     site.page(&format!("/address/{}", address())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_blocks_are_read_alike_with_rest_and_without() {
+    for arguments in [&[ANY_AGE][..], &[ANY_AGE, "-rest=1"]] {
+        let node = Node::start(arguments).await;
+        node.mine(60).await;
+        let heights: Vec<Value> = (1..=60).map(|height| json!([height])).collect();
+        let rpc = node.rpc_client();
+        let hashes = rpc.batch::<String>("getblockhash", &heights).await;
+        let hashes: Vec<String> = hashes.unwrap().into_iter().map(Result::unwrap).collect();
+        let served = rpc.rest_blocks(&hashes).await;
+        assert_eq!(served.is_some(), arguments.len() > 1);
+
+        let site = Site::ready(&node, "").await;
+        let owner = site.json(&format!("/api/v1/addresses/{}", address())).await;
+        assert_eq!(owner["pages"]["total"], 60);
+        let block = site.json("/api/v1/blocks/7").await;
+        assert_eq!(block["block"]["hash"], hashes[6]);
+    }
 }

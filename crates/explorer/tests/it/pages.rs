@@ -51,6 +51,7 @@ async fn every_page_is_html_text_and_json_and_lets_no_script_in() {
         assert_eq!(answer.headers()["x-content-type-options"], "nosniff");
         let html = answer.text().await.unwrap();
         assert!(html.starts_with("<!doctype html>"), "{path}: {html}");
+        assert!(html.contains("(regtest)</title>"), "{path}: {html}");
         for inline in ["<script>", " style=", " onclick=", "javascript:"] {
             assert!(!html.contains(inline), "{path} has {inline}");
         }
