@@ -2,6 +2,7 @@
 
 mod bringup;
 mod change;
+mod claim;
 mod decision;
 mod explorer;
 mod faucet;

@@ -1,5 +1,6 @@
 //! Several labs beside each other, and labs whose command was killed in the middle.
 
+use std::collections::BTreeSet;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -25,6 +26,27 @@ fn two_labs_that_are_told_nothing_choose_different_addresses() {
         assert!(site.lab(&["down", "--name", name]).status.success());
     }
     site.assert_gone();
+}
+
+/// They share no directory, and nothing shows what the other is about to take.
+#[test]
+fn labs_of_different_people_that_come_up_at_once_choose_different_addresses() {
+    let sites = [(); 3].map(|()| Site::new(Backend::Process));
+    let ups: Vec<_> = sites
+        .iter()
+        .map(|site| {
+            let mut up = site.command(&["up", "--backend", "process", "--json"]);
+            up.stdout(Stdio::piped()).stderr(Stdio::piped());
+            up.spawn().unwrap()
+        })
+        .collect();
+    let reports = ups
+        .into_iter()
+        .map(|up| last_json(&up.wait_with_output().unwrap()));
+    let addresses: BTreeSet<String> = reports
+        .map(|report| report["services"][0]["address"].to_string())
+        .collect();
+    assert_eq!(addresses.len(), sites.len(), "{addresses:?}");
 }
 
 #[test]

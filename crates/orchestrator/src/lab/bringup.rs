@@ -9,6 +9,7 @@ use anyhow::Result;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::claim::Claim;
 use super::decision::{self, Decision};
 use super::first_block::{self, Since};
 use super::{FirstBlock, Lab};
@@ -64,6 +65,8 @@ pub struct UpReport {
 pub struct Bringup {
     lab: Lab,
     lock: Lock,
+    /// Nobody else chooses the lab's addresses before its services listen on them.
+    _claims: Vec<Claim>,
     is_new: bool,
     why: String,
     wait_block: bool,
@@ -91,6 +94,7 @@ impl Bringup {
             record,
             backend,
             why,
+            claims,
         } = match decided {
             Ok(decision) => decision,
             Err(error) => {
@@ -105,6 +109,7 @@ impl Bringup {
         Ok(Self {
             lab: Lab::assemble(state, record, secrets, backend, options.programs.clone())?,
             lock,
+            _claims: claims,
             is_new,
             why,
             wait_block: options.wait_block,

@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 
 use anyhow::Result;
 
+use super::claim::Claim;
 use super::{UpOptions, place};
 use crate::backend::docker::{self, Docker};
 use crate::backend::process::Process;
@@ -22,6 +23,8 @@ pub(super) struct Decision {
     pub(super) backend: AnyBackend,
     /// Which backend, and why that one.
     pub(super) why: String,
+    /// What the lab is about to take.
+    pub(super) claims: Vec<Claim>,
 }
 
 /// Chooses the backend and writes down what a new lab is.
@@ -33,14 +36,15 @@ pub(super) async fn decide(
 ) -> Result<Decision> {
     let wanted = options.backend.or(existing.as_ref().map(|r| r.backend));
     let (mut backend, why) = choose(options, existing.as_ref(), wanted, state).await?;
-    let record = match existing {
-        Some(record) => record,
+    let (record, claims) = match existing {
+        Some(record) => (record, Vec::new()),
         None => make(options, state, &mut backend, progress).await?,
     };
     Ok(Decision {
         record,
         backend,
         why,
+        claims,
     })
 }
 
@@ -121,7 +125,7 @@ async fn make(
     state: &StateDir,
     backend: &mut AnyBackend,
     progress: Progress<'_>,
-) -> Result<Record> {
+) -> Result<(Record, Vec<Claim>)> {
     let kind = match backend {
         AnyBackend::Docker(_) => BackendKind::Docker,
         AnyBackend::Process(_) => BackendKind::Process,
@@ -159,7 +163,7 @@ async fn make(
         swaps: BTreeMap::new(),
     };
     state.save_record(&record)?;
-    Ok(record)
+    Ok((record, place.claims))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::net::Ipv4Addr;
 use anyhow::Result;
 
 use super::UpOptions;
+use super::claim::Claim;
 use crate::backend::BackendKind;
 use crate::backend::docker::Docker;
 use crate::fault::Fault;
@@ -17,10 +18,12 @@ use crate::subnet::Subnet;
 use crate::topology::Topology;
 
 /// A lab's network, and the address of the host on which its containers' ports are published.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) struct Place {
     pub(super) subnet: Subnet,
     pub(super) bind: Ipv4Addr,
+    /// To be kept until the lab's services listen.
+    pub(super) claims: Vec<Claim>,
 }
 
 /// Addresses of this machine that a lab's ports may go to, the usual one first.
@@ -45,7 +48,11 @@ pub(super) fn of_processes(
     }
     if let Some(subnet) = options.subnet {
         if subnet.is_loopback() {
-            return Ok(Place { subnet, bind });
+            return Ok(Place {
+                subnet,
+                bind,
+                claims: Claim::make(subnet).into_iter().collect(),
+            });
         }
         return Err(Fault::usage(
             format!("processes need loopback addresses, and {subnet} has none"),
@@ -66,8 +73,12 @@ pub(super) fn of_processes(
                 .all(|(a, number)| port::is_free(a, number).unwrap_or(false))
     };
     let usual = Subnet::PROCESS;
-    let subnet = first(usual, usual.alternatives(), is_free, progress);
-    Ok(Place { subnet, bind })
+    let (subnet, claim) = first(usual, usual.alternatives(), is_free, progress);
+    Ok(Place {
+        subnet,
+        bind,
+        claims: claim.into_iter().collect(),
+    })
 }
 
 /// Addresses for a lab of containers, by the same rule.
@@ -78,7 +89,7 @@ pub(super) async fn of_containers(
     docker: &Docker,
     progress: Progress<'_>,
 ) -> Result<Place> {
-    let subnet = match options.subnet {
+    let (subnet, network) = match options.subnet {
         Some(subnet) if subnet.is_loopback() => {
             return Err(Fault::usage(
                 format!("containers cannot have the loopback addresses {subnet}"),
@@ -86,7 +97,7 @@ pub(super) async fn of_containers(
             )
             .into());
         }
-        Some(subnet) => subnet,
+        Some(subnet) => (subnet, Claim::make(subnet)),
         None => {
             let taken: BTreeSet<String> = others.iter().map(|lab| lab.subnet.to_string()).collect();
             let ranges = docker.taken_ranges().await?;
@@ -97,8 +108,8 @@ pub(super) async fn of_containers(
             first(usual, usual.alternatives(), is_free, progress)
         }
     };
-    let bind = match options.bind {
-        Some(bind) => bind,
+    let (bind, published) = match options.bind {
+        Some(bind) => (bind, Claim::make(bind)),
         None => {
             let publishing = others
                 .iter()
@@ -114,27 +125,36 @@ pub(super) async fn of_containers(
             first(Ipv4Addr::LOCALHOST, binds().skip(1), is_free, progress)
         }
     };
-    Ok(Place { subnet, bind })
+    Ok(Place {
+        subnet,
+        bind,
+        claims: network.into_iter().chain(published).collect(),
+    })
 }
 
-/// The usual choice or the first other one that is free. When none is, the usual one: whoever is in
-/// the way is named when it is tried.
+/// The usual choice or the first other one that is free, claimed. When none is, the usual one:
+/// whoever is in the way is named when it is tried.
 fn first<T: Copy + PartialEq + std::fmt::Display>(
     usual: T,
     others: impl Iterator<Item = T>,
     is_free: impl Fn(&T) -> bool,
     progress: Progress<'_>,
-) -> T {
-    if is_free(&usual) {
-        return usual;
+) -> (T, Option<Claim>) {
+    // In this order: who has claimed a place gives it up when its ports show that it is taken.
+    let free = |place: T| Claim::make(place).filter(|_| is_free(&place));
+    if let Some(claim) = free(usual) {
+        return (usual, Some(claim));
     }
-    let Some(other) = others.into_iter().find(is_free) else {
-        return usual;
+    let other = others
+        .into_iter()
+        .find_map(|other| free(other).map(|claim| (other, claim)));
+    let Some((other, claim)) = other else {
+        return (usual, None);
     };
     progress(Event::Warning(format!(
         "{usual} is taken, so this lab has {other}"
     )));
-    other
+    (other, Some(claim))
 }
 
 fn specs(topology: &Topology, subnet: Subnet) -> Vec<ServiceSpec> {
@@ -146,15 +166,31 @@ mod tests {
     use super::*;
     use crate::progress::silent;
 
+    /// A place that only this run of the tests knows.
+    #[derive(Debug, Clone, Copy, PartialEq)]
+    struct Own(u8);
+
+    impl std::fmt::Display for Own {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            write!(f, "test {} place {}", std::process::id(), self.0)
+        }
+    }
+
     #[test]
     fn the_usual_place_is_left_only_when_it_is_taken_and_another_is_free() {
-        let choose = |free: &[u8]| {
-            let is_free = |number: &u8| free.contains(number);
-            first(1, [2, 3].into_iter(), is_free, &silent)
+        let [one, two, three] = [Own(1), Own(2), Own(3)];
+        let choose = |free: &[Own]| {
+            let is_free = |own: &Own| free.contains(own);
+            first(one, [two, three].into_iter(), is_free, &silent)
         };
-        assert_eq!(choose(&[1, 2, 3]), 1);
-        assert_eq!(choose(&[2, 3]), 2);
-        assert_eq!(choose(&[3]), 3);
-        assert_eq!(choose(&[]), 1);
+        assert_eq!(choose(&[one, two, three]).0, one);
+        assert_eq!(choose(&[two, three]).0, two);
+        assert_eq!(choose(&[three]).0, three);
+        assert_eq!(choose(&[]).0, one);
+        let all = [one, two, three];
+        let (first, _claim) = choose(&all);
+        let (second, _claim) = choose(&all);
+        let (third, _claim) = choose(&all);
+        assert_eq!([first, second, third], all, "of labs that come up at once");
     }
 }
