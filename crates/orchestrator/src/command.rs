@@ -79,7 +79,7 @@ async fn run_short(cli: &Cli, console: &Console) -> Result<u8> {
         Command::Exec(args) => return exec::run(args, &open(cli).await?, console).await,
         Command::Status => status::run(&open(cli).await?, console).await?,
         Command::Logs(args) => logs::run(args, &open(cli).await?, console).await?,
-        Command::Top(args) => top::run(args, &open(cli).await?, console).await?,
+        Command::Top(args) => top::run(args, open(cli).await?, console).await?,
         Command::Faucet(args) => faucet::run(args, &open(cli).await?, console).await?,
         Command::Tx(args) => tx::run(args, &open(cli).await?, console).await?,
         Command::Reorg(args) => return reorg::run(args, &open(cli).await?, console).await,

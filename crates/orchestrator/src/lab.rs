@@ -198,6 +198,21 @@ impl Lab {
         Ok(specs)
     }
 
+    /// The lab of this name as it is now, when that is another than this: it went and came back with
+    /// other keys, or services were scaled or swapped. `None` while it is this one, or not there.
+    pub async fn successor(&self) -> Option<Self> {
+        let record = self.state.record().ok()??;
+        let secrets = Secrets::load(&self.state.secrets_file()).ok()?;
+        if record == self.record && secrets == self.secrets {
+            return None;
+        }
+        let programs = self.programs.clone();
+        let backend = Self::reach(&record, &self.state, programs.clone())
+            .await
+            .ok()?;
+        Self::assemble(self.state.clone(), record, secrets, backend, programs).ok()
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
         self.state.name()

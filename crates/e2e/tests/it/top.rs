@@ -1,5 +1,8 @@
 //! A lab is watched: what `lab top` says is what is.
 
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use regtest::Pty;
@@ -66,6 +69,37 @@ async fn watched(backend: Backend) {
 fn service<'a>(seen: &'a Value, name: &str) -> &'a Value {
     let mut services = seen["services"].as_array().unwrap().iter();
     services.find(|service| service["name"] == name).unwrap()
+}
+
+/// A lab that is taken down and brought up again has other keys and other logs.
+#[tokio::test(flavor = "multi_thread")]
+async fn top_goes_on_with_the_lab_that_comes_back() {
+    let (site, _) = Site::up(Backend::Process);
+    let mut top = site.command(&["top", "--json", "--follow"]);
+    let mut top = top.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(top.stdout.take().unwrap()).lines();
+    let mut until = |what: &str, is_so: fn(&Value) -> bool| {
+        let found = lines.by_ref().take(120).find(|line| {
+            let seen = serde_json::from_str(line.as_ref().unwrap()).unwrap();
+            is_so(&seen)
+        });
+        assert!(found.is_some(), "{what}");
+    };
+    until("the node answers", |seen| {
+        service(seen, "btc-node")["ready"] == true
+    });
+    site.json(&["down"]);
+    until("nobody answers", |seen| {
+        service(seen, "btc-node")["ready"] == false
+    });
+    last_json(&site.lab(&site.up_arguments(&["full"])));
+    until("the node of the next lab answers", |seen| {
+        let services = seen["services"].as_array().unwrap();
+        service(seen, "btc-node")["ready"] == true
+            && services.iter().any(|one| one["name"] == "jdc")
+    });
+    top.kill().unwrap();
+    top.wait().unwrap();
 }
 
 /// In a terminal, which is given back when the user quits, and on a signal.

@@ -10,11 +10,12 @@ use std::io;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use futures_util::future::LocalBoxFuture;
 use futures_util::stream::{self, BoxStream, SelectAll};
 use futures_util::{FutureExt, StreamExt};
 use orchestrator::backend::LogRange;
 use orchestrator::fault::Fault;
-use orchestrator::lab::Lab;
+use orchestrator::lab::{Lab, Overview};
 use orchestrator::log::{Entry, Level};
 use terminal::log;
 use terminal::screen::{self, Input, Screen};
@@ -31,7 +32,7 @@ const DRAW_EVERY: Duration = Duration::from_millis(100);
 /// Lines of the past, per service.
 const LINES: usize = 50;
 
-pub(crate) async fn run(args: &TopArgs, lab: &Lab, console: &Console) -> Result<()> {
+pub(crate) async fn run(args: &TopArgs, lab: Lab, console: &Console) -> Result<()> {
     if console.json {
         return print(args, lab, console).await;
     }
@@ -44,22 +45,30 @@ pub(crate) async fn run(args: &TopArgs, lab: &Lab, console: &Console) -> Result<
         let remedy = "run it in a terminal, or ask for JSON: lab top --json";
         return Err(Fault::usage(cause, remedy).into());
     }
-    let logs = logs(lab).await;
+    let logs = logs(&lab).await;
     let screen = Screen::enter().context("taking the terminal")?;
-    let view = View {
+    let mut view = View {
         model: Model::new(lab.name()),
         screen,
         logs,
         fresh: Vec::new(),
     };
-    view.run(lab).await
+    let mut shown = lab;
+    while let Some(lab) = view.run(&shown).await? {
+        view.logs = self::logs(&lab).await;
+        shown = lab;
+    }
+    Ok(())
 }
 
-async fn print(args: &TopArgs, lab: &Lab, console: &Console) -> Result<()> {
+async fn print(args: &TopArgs, mut lab: Lab, console: &Console) -> Result<()> {
     let mut due = interval(ASK_EVERY);
     due.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         due.tick().await;
+        if let Some(successor) = lab.successor().await {
+            lab = successor;
+        }
         console.print_json(&lab.overview().await?)?;
         if !args.follow {
             return Ok(());
@@ -107,12 +116,13 @@ struct View {
 }
 
 impl View {
-    async fn run(mut self, lab: &Lab) -> Result<()> {
+    /// Until the user leaves, or there is another lab of this name: then that one.
+    async fn run(&mut self, lab: &Lab) -> Result<Option<Lab>> {
         let mut due = interval(DRAW_EVERY);
         due.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut asked = interval(ASK_EVERY);
         asked.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut asking = None;
+        let mut asking: Option<LocalBoxFuture<'_, (Option<Lab>, Result<Overview>)>> = None;
         loop {
             let is_idle = asking.is_none();
             let answer = async {
@@ -123,17 +133,21 @@ impl View {
             };
             tokio::select! {
                 input = self.screen.next() => match input {
-                    Input::Key(key) if !self.model.shell.key(key) => return Ok(()),
+                    Input::Key(key) if !self.model.shell.key(key) => return Ok(None),
                     Input::Key(_) | Input::Redraw => {}
-                    Input::Gone => return Ok(()),
+                    Input::Gone => return Ok(None),
                 },
-                overview = answer => {
+                (successor, overview) = answer => {
                     asking = None;
+                    if successor.is_some() {
+                        return Ok(successor);
+                    }
                     self.model.take(overview);
                     continue;
                 }
                 _ = asked.tick(), if is_idle => {
-                    asking = Some(lab.overview().boxed_local());
+                    let ask = async { (lab.successor().await, lab.overview().await) };
+                    asking = Some(ask.boxed_local());
                     continue;
                 }
                 Some(line) = self.logs.next() => {
