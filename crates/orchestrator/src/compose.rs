@@ -11,15 +11,17 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::Path;
 
+use anyhow::Result;
 use serde_json::json;
 
+use crate::difficulty::Difficulty;
 use crate::image;
 use crate::secrets::Secrets;
 use crate::service::{
     self, CONTAINER_CONFIG, Paths, Probe, Restart, SERVICE_UID, ServiceSpec, Site,
 };
 use crate::subnet::Subnet;
-use crate::topology::Topology;
+use crate::topology::{self, Topology};
 
 pub use volumes::{first_blocks, write_volumes};
 
@@ -32,12 +34,68 @@ pub const CONFIGURATIONS: &str = "/config";
 /// Where the lab's secrets are kept.
 pub const SECRETS: &str = "/keys";
 
-/// The compose file of a topology; `name` is what `lab` finds it by.
-pub fn print(name: &str, topology: &Topology, subnet: Subnet) -> String {
-    let specs = specs(topology, subnet, &Secrets::blank(), "");
+/// What a compose file is of. Its first two services are told the same, since all they have is a
+/// `lab` of their own.
+#[derive(Debug, Clone, Copy)]
+pub struct Choice<'a> {
+    /// A topology that comes with the program.
+    pub name: &'a str,
+    /// How hard its chain is; usually regtest.
+    pub difficulty: Option<Difficulty>,
+    /// The services' addresses.
+    pub subnet: Subnet,
+}
+
+impl Choice<'_> {
+    /// The topology, on its chain.
+    ///
+    /// # Errors
+    /// When there is none of that name, or it cannot have that difficulty.
+    pub fn topology(&self) -> Result<Topology> {
+        let mut text = topology::find(self.name)?;
+        if let Some(difficulty) = self.difficulty {
+            text = topology::with_difficulty(&text, difficulty)?;
+        }
+        Ok(topology::parse(&text)?)
+    }
+
+    /// How `lab` is told all but the addresses.
+    fn words(&self) -> Vec<String> {
+        let difficulty = self.difficulty.map(|level| level.to_string());
+        let option = difficulty.map(|level| ["--difficulty".to_owned(), level]);
+        let name = self.name.to_owned();
+        [name]
+            .into_iter()
+            .chain(option.into_iter().flatten())
+            .collect()
+    }
+
+    /// As a command of the image.
+    fn command(&self, more: &[&str]) -> String {
+        let (words, subnet) = (self.words(), self.subnet.to_string());
+        let words = words.iter().map(String::as_str);
+        let subnet = ["--subnet", &subnet];
+        let all: Vec<&str> = ["init"]
+            .into_iter()
+            .chain(words)
+            .chain(subnet)
+            .chain(more.iter().copied())
+            .collect();
+        list(&all)
+    }
+}
+
+/// The compose file of `choice`.
+///
+/// # Errors
+/// As [`Choice::topology`].
+pub fn print(choice: &Choice<'_>) -> Result<String> {
+    let topology = choice.topology()?;
+    let subnet = choice.subnet;
+    let specs = specs(&topology, subnet, &Secrets::blank(), "");
     let mut text = format!(
         "# {}.\n#\n\
-         # Printed by `lab compose {name}`; change the topology and print it again.\n\
+         # Printed by `lab compose {}`; change the topology and print it again.\n\
          #\n\
          #   docker-compose up -d        builds what is missing, and starts in order of readiness\n\
          #   docker-compose ps           what is up, and whether it is healthy\n\
@@ -46,16 +104,17 @@ pub fn print(name: &str, topology: &Topology, subnet: Subnet) -> String {
          #\n\
          # No registry at hand: see .docker/README.md.\n\n\
          services:\n",
-        topology.about
+        topology.about,
+        choice.words().join(" ")
     );
-    write_keys(&mut text, name, subnet, &specs);
-    write_first_blocks(&mut text, name, subnet, &specs);
+    write_keys(&mut text, choice, &specs);
+    write_first_blocks(&mut text, choice, &specs);
     for spec in &specs {
         write_service(&mut text, spec, &specs);
     }
     write_network(&mut text, subnet);
     write_volumes_section(&mut text, &specs);
-    text
+    Ok(text)
 }
 
 /// The same services without what differs from lab to lab.
@@ -82,15 +141,12 @@ fn specs(
     service::specs(topology, &site)
 }
 
-fn write_keys(text: &mut String, name: &str, subnet: Subnet, specs: &[ServiceSpec]) {
+fn write_keys(text: &mut String, choice: &Choice<'_>, specs: &[ServiceSpec]) {
     let mut lines = vec![
         "network_mode: none".to_owned(),
         // It hands each service its own.
         "user: \"0:0\"".to_owned(),
-        format!(
-            "command: {}",
-            list(&["init", name, "--subnet", &subnet.to_string()])
-        ),
+        format!("command: {}", choice.command(&[])),
         "volumes:".to_owned(),
         format!("  - {KEYS}:{SECRETS}"),
     ];
@@ -104,20 +160,11 @@ fn write_keys(text: &mut String, name: &str, subnet: Subnet, specs: &[ServiceSpe
     write_block(text, KEYS, "lab", &lines);
 }
 
-fn write_first_blocks(text: &mut String, name: &str, subnet: Subnet, specs: &[ServiceSpec]) {
+fn write_first_blocks(text: &mut String, choice: &Choice<'_>, specs: &[ServiceSpec]) {
     let nodes = specs.iter().filter(|spec| is_first_node(spec));
     let mut lines = vec![
         "user: \"0:0\"".to_owned(),
-        format!(
-            "command: {}",
-            list(&[
-                "init",
-                name,
-                "--subnet",
-                &subnet.to_string(),
-                "--first-blocks"
-            ])
-        ),
+        format!("command: {}", choice.command(&["--first-blocks"])),
         "volumes:".to_owned(),
         format!("  - {KEYS}:{SECRETS}"),
         "networks: [mining-net]".to_owned(),
@@ -198,7 +245,7 @@ fn write_service(text: &mut String, spec: &ServiceSpec, specs: &[ServiceSpec]) {
 
 fn write_block(text: &mut String, name: &str, image: &str, lines: &[String]) {
     let build = "{context: ., dockerfile: .docker/Dockerfile, ".to_owned();
-    let rust = "RUST_IMAGE: \"${RUST_IMAGE:-rust:1.91-bookworm}\"";
+    let rust = "RUST_IMAGE: \"${RUST_IMAGE:-rust:1.95-bookworm}\"";
     let target = match image {
         "btc-node" | "lab" => format!("target: {image}, args: {{{rust}}}}}"),
         role => format!("target: role, args: {{ROLE: {role}, {rust}}}}}"),
@@ -255,11 +302,19 @@ fn below(path: &Path) -> &Path {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::topology;
 
     fn printed(name: &str) -> String {
-        let topology = Topology::parse(&topology::find(name).unwrap()).unwrap();
-        print(name, &topology, Subnet::DOCKER)
+        printed_with(name, None)
+    }
+
+    fn printed_with(name: &str, difficulty: Option<Difficulty>) -> String {
+        let subnet = Subnet::DOCKER;
+        print(&Choice {
+            name,
+            difficulty,
+            subnet,
+        })
+        .unwrap()
     }
 
     #[test]
@@ -287,6 +342,17 @@ mod tests {
                 assert!(port.contains("\"${LAB_BIND:-127.0.0.1}:"), "{port}");
             }
         }
+    }
+
+    #[test]
+    fn those_who_make_keys_and_first_blocks_know_how_hard_the_chain_is() {
+        let text = printed_with("minimal", Some(Difficulty::Mid));
+        assert!(
+            text.contains("`lab compose minimal --difficulty mid`"),
+            "{text}"
+        );
+        let told = r#"["init", "minimal", "--difficulty", "mid", "--subnet", "10.10.0.0/24""#;
+        assert_eq!(text.matches(told).count(), 2, "{text}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args};
+use orchestrator::difficulty::Difficulty;
 use orchestrator::subnet::Subnet;
 
 #[derive(Debug, Args)]
@@ -83,6 +84,7 @@ pub(crate) struct ScaleArgs {
 #[command(after_help = "\
 Examples:
   lab compose > docker-compose.yml
+  lab compose full --difficulty mid > mid.yml
   lab compose two-pools --subnet 10.12.0.0/24 > two-pools.yml
 
 The file holds no secret: each lab that is brought up from it makes its own.")]
@@ -94,11 +96,18 @@ pub(crate) struct ComposeArgs {
     /// The services' addresses [default: 10.10.0.0/24].
     #[arg(long, value_name = "A.B.C.0/24")]
     pub(crate) subnet: Option<Subnet>,
+
+    /// How long a miner takes for a block, on a signet of the lab's own [default: regtest].
+    #[arg(long, value_enum)]
+    pub(crate) difficulty: Option<Difficulty>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct InitArgs {
     pub(crate) topology: String,
+
+    #[arg(long, value_enum)]
+    pub(crate) difficulty: Option<Difficulty>,
 
     #[arg(long)]
     pub(crate) subnet: Subnet,

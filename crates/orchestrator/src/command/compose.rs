@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
-use orchestrator::compose::{self, CONFIGURATIONS, SECRETS};
+use orchestrator::compose::{self, CONFIGURATIONS, Choice, SECRETS};
 use orchestrator::fault::Fault;
 use orchestrator::names;
 use orchestrator::subnet::Subnet;
@@ -25,9 +25,11 @@ pub(crate) fn run(args: &ComposeArgs, console: &Console) -> Result<()> {
         )
         .into());
     }
-    let topology = topology::parse(&topology::find(&args.topology)?)?;
-    let subnet = args.subnet.unwrap_or(Subnet::DOCKER);
-    let text = compose::print(&args.topology, &topology, subnet);
+    let text = compose::print(&Choice {
+        name: &args.topology,
+        difficulty: args.difficulty,
+        subnet: args.subnet.unwrap_or(Subnet::DOCKER),
+    })?;
     match console.json {
         true => console.print_json(&json!({ "topology": args.topology, "compose": text })),
         false => console.print(text.trim_end()),
@@ -35,8 +37,12 @@ pub(crate) fn run(args: &ComposeArgs, console: &Console) -> Result<()> {
 }
 
 pub(crate) async fn init(args: &InitArgs) -> Result<()> {
-    let topology = topology::parse(&topology::find(&args.topology)?)?;
-    let keys = Path::new(SECRETS);
+    let choice = Choice {
+        name: &args.topology,
+        difficulty: args.difficulty,
+        subnet: args.subnet,
+    };
+    let (topology, keys) = (choice.topology()?, Path::new(SECRETS));
     match args.first_blocks {
         true => compose::first_blocks(&topology, args.subnet, keys).await,
         false => compose::write_volumes(&topology, args.subnet, keys, Path::new(CONFIGURATIONS)),
