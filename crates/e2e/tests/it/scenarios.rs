@@ -66,6 +66,21 @@ fn one_that_fails_says_what_was_seen_and_leaves_nothing() {
     site.assert_gone();
 }
 
+#[test]
+fn what_passed_while_the_lab_came_up_has_been_seen() {
+    let site = Site::new(Backend::Process);
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("early.toml");
+    let text = "about = 'Early'\n[[steps]]\nexpect = { message = { link = 'mining-device:pool', \
+                message = 'SetupConnection' } }\nwithin = '100ms'";
+    std::fs::write(&file, text).unwrap();
+    let file = file.display().to_string();
+    let output = site.lab(&[&["scenario", "run", &file][..], &site.place()].concat());
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{stdout}");
+    site.assert_gone();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_is_killed_half_way_leaves_the_lab_healed() {
     let site = Site::new(Backend::Process);

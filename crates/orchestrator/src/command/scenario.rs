@@ -4,7 +4,7 @@ use std::path::Path;
 use std::pin::pin;
 
 use anyhow::{Context, Result};
-use orchestrator::fault::{EXIT_FAILED, EXIT_INTERRUPTED};
+use orchestrator::fault::{EXIT_FAILED, EXIT_INTERRUPTED, Fault};
 use orchestrator::lab::{Bringup, UpOptions};
 use orchestrator::programs::Programs;
 use orchestrator::scenario::report::{self, Report};
@@ -87,15 +87,27 @@ async fn run_all(
     interrupt: &mut Interrupt,
 ) -> Result<u8> {
     let chosen = chosen(args)?;
+    // Before the first is played: a report that cannot be written is known by then.
+    for file in args.junit.iter().chain(&args.report) {
+        write(file, b"")?;
+    }
     let lab = format!("{}-try", &name[..name.len().min(28)]);
     let mut reports: Vec<Report> = Vec::new();
     let mut interrupted = false;
+    let mut broken = None;
     for one in &chosen {
         console.say(&format!("{}: {}", one.name, one.scenario.about));
-        let report = Box::pin(run_one(one, &lab, args, console, interrupt)).await?;
-        let Some(report) = report else {
-            interrupted = true;
-            break;
+        let report = match Box::pin(run_one(one, &lab, args, console, interrupt)).await {
+            Ok(Some(report)) => report,
+            Ok(None) => {
+                interrupted = true;
+                break;
+            }
+            // Those that were played stay in the report.
+            Err(error) => {
+                broken = Some(error);
+                break;
+            }
         };
         print(&report, console)?;
         let failed = !report.passed;
@@ -113,6 +125,9 @@ async fn run_all(
     if let Some(file) = &args.report {
         write(file, &serde_json::to_vec_pretty(&reports)?)?;
     }
+    if let Some(error) = broken {
+        return Err(error);
+    }
     let failed = reports.iter().filter(|report| !report.passed).count();
     console.say(&format!(
         "{} of {} scenarios passed",
@@ -126,8 +141,13 @@ async fn run_all(
     })
 }
 
-fn write(file: &Path, bytes: &[u8]) -> Result<()> {
-    std::fs::write(file, bytes).with_context(|| format!("writing {}", file.display()))
+fn write(file: &Path, bytes: &[u8]) -> Result<(), Fault> {
+    std::fs::write(file, bytes).map_err(|error| {
+        Fault::unavailable(
+            format!("cannot write {}: {error}", file.display()),
+            "give a path in a directory that is there",
+        )
+    })
 }
 
 /// Plays one on a lab of its own; `None` when it was interrupted. The lab is gone in any case.

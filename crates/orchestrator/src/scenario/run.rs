@@ -37,7 +37,8 @@ struct Play<'a> {
     http: reqwest::Client,
     /// Every fault is over by then, also when nobody is left to heal it.
     ends: Instant,
-    /// When the last thing was done, in milliseconds since 1970.
+    /// When the last thing was done, in milliseconds since 1970. Before that everything is new: how
+    /// long a lab takes to come up must not decide what a scenario sees of it.
     done_ms: u64,
     /// How many lines each service had written then.
     lines: BTreeMap<String, usize>,
@@ -54,7 +55,7 @@ pub async fn play(scenario: &Scenario, lab: &Lab, progress: Progress<'_>) -> Vec
         lab,
         http: rpc::http_client(),
         ends: Instant::now() + scenario.limit,
-        done_ms: now_ms(),
+        done_ms: 0,
         lines: BTreeMap::new(),
         restarts: BTreeMap::new(),
         strangers: Vec::new(),
