@@ -216,7 +216,7 @@ Examples:
   lab up --backend process                    without Docker
   lab up full --difficulty mid                a block takes some fifty shares
   lab up my.toml --name second --subnet 10.11.0.0/24 --bind 127.0.0.2
-  lab up --json | tail -n 1 | jq .first_block_seconds
+  lab up --json | jq .first_block_seconds
 
 A lab that is up already is left as it is, and what is missing of it is started. Ctrl-C removes
 what this command made.")]
@@ -289,10 +289,10 @@ Examples:
   lab exec jdc ping -c 1 template-provider
   lab exec pool sh
   lab exec btc-node bitcoin-cli getblockcount
-  lab exec pool pool healthcheck --config /etc/lab/pool.toml
+  lab exec pool pool healthcheck --config pool.toml
 
-On docker the command runs in the service's container; as processes it runs on this machine, in the
-directory of the service's configuration. Exits with the command's own code.")]
+On docker the command runs in the service's container, as processes on this machine; either way in
+the directory of the service's configuration. Exits with the command's own code.")]
 pub(crate) struct ExecArgs {
     /// Where.
     pub(crate) service: String,

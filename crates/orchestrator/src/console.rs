@@ -16,6 +16,10 @@ use serde_json::json;
 /// A service that is not ready after this time is worth a line on what it waits for.
 const WORTH_A_LINE: Duration = Duration::from_secs(1);
 
+/// What to do about a failure that nobody has thought of.
+const UNFORESEEN: &str = "lab doctor looks for what may be wrong; lab dump packs what a bug report \
+                          needs";
+
 /// The two standard streams.
 pub(crate) struct Console {
     pub(crate) json: bool,
@@ -93,15 +97,13 @@ impl Console {
         if let (Some(fault), None) = (&fault, fault::find(error)) {
             self.say(&fault.cause);
         }
-        let remedy = fault.map(|fault| fault.remedy);
+        let remedy = fault.map_or_else(|| UNFORESEEN.to_owned(), |fault| fault.remedy);
         let title = match self.colour {
             true => "error:".red().bold().to_string(),
             false => "error:".to_owned(),
         };
         self.say(&format!("{title} {error:#}"));
-        if let Some(remedy) = &remedy {
-            self.say(&format!("remedy: {remedy}"));
-        }
+        self.say(&format!("remedy: {remedy}"));
         if self.json {
             let message = format!("{error:#}");
             let _ = self.print_json(

@@ -1,5 +1,7 @@
 //! Failures that a person can do something about: their cause, their remedy, their exit code.
 
+use daemon::node::NodeError;
+
 /// Exit code of a command that failed.
 pub const EXIT_FAILED: u8 = 1;
 /// Exit code of a wrong command line, topology or option (`EX_USAGE`).
@@ -82,6 +84,15 @@ pub fn of(error: &anyhow::Error) -> Option<Fault> {
         return Some(Fault::failed(
             "the disk is full",
             "free some space (df -h, docker system df), then: lab down, and lab up",
+        ));
+    }
+    let mut node = error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<NodeError>());
+    if node.any(|error| matches!(error, NodeError::Unreachable { .. })) {
+        return Some(Fault::unavailable(
+            "the lab's node does not answer",
+            "see whether it runs (lab status), and start it: lab start",
         ));
     }
     let mut docker = error

@@ -360,7 +360,7 @@ impl Lab {
         let (program, args) = command.split_first().context("there is no command")?;
         let mut run = std::process::Command::new(program);
         run.args(args).envs(&spec.env);
-        if let Some(directory) = spec.files.first().and_then(|file| file.path.parent()) {
+        if let Some(directory) = spec.directory() {
             run.current_dir(directory);
         }
         let mut path = self.programs.role_dirs.clone();

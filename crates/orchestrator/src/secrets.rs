@@ -11,6 +11,7 @@ use protocol::keys::AuthorityKey;
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
+use crate::fault::Fault;
 use crate::state::write_private;
 
 /// User of the node's RPC who can only read.
@@ -98,8 +99,14 @@ impl Secrets {
     pub fn load(file: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(file)
             .with_context(|| format!("reading the lab's secrets from {}", file.display()))?;
-        serde_json::from_str(&text)
-            .with_context(|| format!("{} does not hold a lab's secrets", file.display()))
+        serde_json::from_str(&text).map_err(|error| {
+            let cause = format!("{} does not hold a lab's secrets: {error}", file.display());
+            Fault::unavailable(
+                cause,
+                "put the file back, or bring up another lab: lab down, and lab up",
+            )
+            .into()
+        })
     }
 
     /// Writes them to a file that only its owner may read.

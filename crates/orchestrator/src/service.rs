@@ -138,6 +138,12 @@ impl ServiceSpec {
         let port = self.ports.iter().find(|candidate| candidate.name == port)?;
         Some(SocketAddrV4::new(self.address, port.number))
     }
+
+    /// Where its configuration lies, and commands beside it run.
+    pub fn directory(&self) -> Option<String> {
+        let directory = self.files.first()?.path.parent()?;
+        Some(directory.display().to_string())
+    }
 }
 
 /// Where a spec is going to run: all that differs between the backends.

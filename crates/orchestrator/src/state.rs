@@ -234,7 +234,12 @@ impl StateDir {
 
     /// One try; `None` when somebody else holds the lab, or just removed it.
     fn try_lock(&self) -> Result<Option<Lock>> {
-        create_private_dir(&self.path)?;
+        create_private_dir(&self.path).map_err(|error| {
+            Fault::unavailable(
+                format!("there is no place for the lab's files: {error:#}"),
+                "set SV2_LAB_HOME to a directory that can be written to",
+            )
+        })?;
         let path = self.path.join(LOCK);
         let opened = OpenOptions::new()
             .read(true)

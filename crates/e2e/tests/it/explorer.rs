@@ -194,6 +194,7 @@ async fn a_browser_shows_the_lab_as_it_works() {
 
     a_new_block_appears_without_a_reload(&explorer, &mut browser, &lab).await;
     stories_name_miner_and_path(&explorer, &mut browser, &lab, worker).await;
+    templates_name_their_jobs(&explorer, &mut browser).await;
     search_works(&explorer, &mut browser, &lab).await;
     if let Some(directory) = pictures() {
         take_pictures(&explorer, &mut browser, &lab, &directory).await;
@@ -267,6 +268,11 @@ async fn stories_name_miner_and_path(
             browser.until(&format!("({said}) === {text:?}")).await;
         }
         if origin != "rpc" {
+            // Who is nearest to the miner tells what a share takes.
+            let nearest = if origin == "declared" { "jdc" } else { "pool" };
+            let target = "document.querySelector('#share-target')?.textContent ?? ''";
+            let is_told = format!("({target}).includes('of {nearest},')");
+            browser.until(&is_told).await;
             let steps =
                 "[...document.querySelectorAll('.steps .title')].map((step) => step.textContent)";
             // A story grows while those who know parts of it are asked.
@@ -299,6 +305,27 @@ async fn stories_name_miner_and_path(
     browser.open(&explorer.url("/miners")).await;
     let text = browser.text("#miners").await;
     assert!(text.contains(worker) && text.contains("farm.rig"), "{text}");
+}
+
+/// What each provider's client was sent, and what it made of that.
+async fn templates_name_their_jobs(explorer: &Explorer, browser: &mut Browser) {
+    for user in ["pool", "jdc"] {
+        let is_told = |template: &Value| {
+            let used = &template["used"];
+            let has_jobs = used["jobs"].as_array().is_some_and(|jobs| !jobs.is_empty());
+            used["by"] == user && used["is_current"] == true && has_jobs && template["fees"] == 0
+        };
+        explorer
+            .until("/api/v1/work", |work| {
+                let mut templates = work["providers"][0]["templates"].as_array()?.iter();
+                templates.find(|template| is_told(template)).map(drop)
+            })
+            .await;
+    }
+    browser.open(&explorer.url("/work")).await;
+    browser
+        .until("document.querySelectorAll('#work td .badge.active').length >= 3")
+        .await;
 }
 
 async fn search_works(explorer: &Explorer, browser: &mut Browser, lab: &Lab) {
@@ -337,6 +364,9 @@ async fn a_reorganisation_is_shown(explorer: &Explorer, browser: &mut Browser, l
     assert!(done.status().is_success(), "{}", done.text().await.unwrap());
     let left = format!("document.querySelector('#forks code[title=\"{old_tip}\"]') !== null");
     browser.until(&left).await;
+    let beside = format!(".tree a.beside.valid-fork[href=\"/block/{old_tip}\"]");
+    let drawn = format!("document.querySelector('{beside}') !== null");
+    browser.until(&drawn).await;
     browser
         .until("document.querySelector('#turns tbody tr') !== null")
         .await;

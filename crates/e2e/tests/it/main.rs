@@ -15,6 +15,7 @@ mod declared;
 mod device;
 mod disturbed;
 mod explorer;
+mod failures;
 mod farm;
 mod faults;
 mod first_block;

@@ -86,6 +86,11 @@ impl Site {
         (site, report)
     }
 
+    /// Where its labs keep their files.
+    pub(crate) fn home(&self) -> &Path {
+        self.home.path()
+    }
+
     /// The options that put a lab on this site's backend and network.
     pub(crate) fn place(&self) -> Vec<&str> {
         let mut options = vec!["--backend", self.backend.name(), "--subnet", &self.subnet];

@@ -1,5 +1,6 @@
 //! Rules about the source tree itself, checked like any other.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Lines a file may have. Tests may be longer: they are lists.
@@ -95,6 +96,40 @@ fn unsafe_code_stands_in_the_hashing_kernel_only() {
         let word = concat!("un", "safe ");
         assert!(kernel || !text.contains(word), "{}", path.display());
     }
+}
+
+/// What a type is called in an OpenAPI document, by what stands behind its derives.
+fn schema_name(declaration: &str) -> Option<&str> {
+    let head = declaration.split(['{', ';']).next()?;
+    let name = match head.split_once("schema(as = ") {
+        Some((_, name)) => name,
+        None => {
+            let (_, name) = head
+                .split_once("struct ")
+                .or_else(|| head.split_once("enum "))?;
+            name
+        }
+    };
+    name.split(|symbol: char| !symbol.is_alphanumeric()).next()
+}
+
+/// Such a document knows types by their names alone, whichever module they are in.
+#[test]
+fn types_of_one_openapi_document_have_names_of_their_own() {
+    let mut seen = BTreeSet::new();
+    for (path, text) in sources() {
+        let role = path.strip_prefix(root().join("crates")).unwrap();
+        let role = role.components().next().unwrap().as_os_str().to_owned();
+        for part in text.split("#[derive(").skip(1) {
+            let (derives, declaration) = part.split_once(")]").unwrap();
+            if derives.contains("ToSchema") {
+                let name = schema_name(declaration).unwrap().to_owned();
+                let is_new = seen.insert((role.clone(), name.clone()));
+                assert!(is_new, "{}: {name} is there twice", path.display());
+            }
+        }
+    }
+    assert!(seen.len() > 100);
 }
 
 #[test]

@@ -37,7 +37,7 @@ pub(crate) async fn run(args: &CliArgs, lab: &Lab, console: &Console) -> Result<
             let docker = lab.docker().ok_or(missing)?;
             let arguments = args.args.iter().map(String::as_str);
             let command = std::iter::once("bitcoin-cli").chain(arguments);
-            let ran = docker.run_inside(&lab.node()?.name, command).await?;
+            let ran = docker.run_inside(lab.node()?, command).await?;
             Ran {
                 code: code(Some(ran.code)),
                 stdout: ran.stdout,
@@ -48,8 +48,14 @@ pub(crate) async fn run(args: &CliArgs, lab: &Lab, console: &Console) -> Result<
     if console.json {
         let text = String::from_utf8_lossy(&ran.stdout);
         let result = serde_json::from_str(&text).unwrap_or_else(|_| Value::from(text.trim()));
-        let error = String::from_utf8_lossy(&ran.stderr).trim().to_owned();
-        let error = (!error.is_empty()).then_some(error);
+        let said = String::from_utf8_lossy(&ran.stderr).trim().to_owned();
+        let error = (ran.code != 0).then(|| {
+            let remedy = match said.contains("Could not connect") {
+                true => "see whether the node runs (lab status), and start it: lab start",
+                false => "lab cli help lists what can be asked, lab cli help METHOD how",
+            };
+            json!({ "message": said, "remedy": remedy, "exit_code": ran.code })
+        });
         console.print_json(&json!({ "exit_code": ran.code, "result": result, "error": error }))?;
     } else {
         std::io::stdout().write_all(&ran.stdout)?;

@@ -3,8 +3,9 @@
 use std::io::{IsTerminal, Write};
 use std::process::Stdio;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use orchestrator::backend::docker::Terminal;
+use orchestrator::fault::Fault;
 use orchestrator::lab::Lab;
 use serde_json::json;
 use tokio::process::Command;
@@ -17,38 +18,38 @@ pub(crate) async fn run(args: &ExecArgs, lab: &Lab, console: &Console) -> Result
     let code = match lab.docker() {
         Some(docker) if console.json => {
             let command = args.command.iter().map(String::as_str);
-            let ran = docker.run_inside(&spec.name, command).await?;
+            let ran = docker.run_inside(spec, command).await?;
             print(&ran.stdout, &ran.stderr, ran.code, console)?;
             ran.code
         }
         Some(docker) => {
             let raw = RawTerminal::take();
             let size = raw.as_ref().map(|raw| raw.size);
-            let ran = docker.run_attached(&spec.name, &args.command, size).await;
+            let ran = docker.run_attached(spec, &args.command, size).await;
             drop(raw);
             ran?
         }
         None => {
-            let mut command = lab.host_command(spec, &args.command)?;
-            if !console.json {
-                status(&mut command).await?
-            } else {
-                let output = Command::from(command).output().await?;
+            let mut command = Command::from(lab.host_command(spec, &args.command)?);
+            let missing = |error: std::io::Error| {
+                let program = args.command.first().map_or("", String::as_str);
+                Fault::usage(
+                    format!("cannot run {program} beside {}: {error}", spec.name),
+                    "name a program of the lab or of the PATH, or give its whole path",
+                )
+            };
+            if console.json {
+                let output = command.output().await.map_err(missing)?;
                 let code = output.status.code().unwrap_or(1);
                 print(&output.stdout, &output.stderr, code, console)?;
                 code
+            } else {
+                let status = command.status().await.map_err(missing)?;
+                status.code().unwrap_or(1)
             }
         }
     };
     Ok(u8::try_from(code).unwrap_or(1))
-}
-
-async fn status(command: &mut std::process::Command) -> Result<i32> {
-    let shown = command.get_program().to_owned();
-    let command = std::mem::replace(command, std::process::Command::new(""));
-    let status = Command::from(command).status().await;
-    let status = status.with_context(|| format!("running {}", shown.display()))?;
-    Ok(status.code().unwrap_or(1))
 }
 
 fn print(stdout: &[u8], stderr: &[u8], code: i32, console: &Console) -> Result<()> {

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use orchestrator::fault::Fault;
 use orchestrator::lab::Lab;
 use orchestrator::service::Origin;
 use orchestrator::swap::Swap;
@@ -30,7 +31,12 @@ pub(crate) async fn run(args: &SwapArgs, mut lab: Lab, console: &Console) -> Res
 
 fn swap(args: &SwapArgs, origin: Origin) -> Result<Swap> {
     let read = |path: &Path| {
-        std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))
+        std::fs::read_to_string(path).map_err(|error| {
+            Fault::usage(
+                format!("cannot read {}: {error}", path.display()),
+                "give a file that is there: --config FILE",
+            )
+        })
     };
     Ok(Swap {
         origin,

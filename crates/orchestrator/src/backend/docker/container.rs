@@ -179,7 +179,9 @@ fn health(spec: &ServiceSpec) -> Option<HealthConfig> {
         interval: Some(30 * SECOND),
         timeout: Some(5 * SECOND),
         retries: Some(2),
-        ..HealthConfig::default()
+        // A young one is asked often, so that it is soon said to be up. Older daemons pass over it.
+        start_period: Some(30 * SECOND),
+        start_interval: Some(SECOND),
     })
 }
 

@@ -1,6 +1,6 @@
 //! Running a program inside a container.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use bollard::container::LogOutput;
 use bollard::exec::{ResizeExecOptions, StartExecResults};
 use bollard::models::ExecConfig;
@@ -8,6 +8,8 @@ use futures_util::StreamExt;
 use tokio::io::AsyncWriteExt;
 
 use super::Docker;
+use crate::fault::Fault;
+use crate::service::ServiceSpec;
 
 /// A terminal's size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,25 +31,42 @@ pub struct Ran {
     pub code: i32,
 }
 
+/// A container that does not run is told from other refusals.
+fn refused(service: &str, error: bollard::errors::Error) -> anyhow::Error {
+    match error {
+        bollard::errors::Error::DockerResponseServerError {
+            status_code: 404 | 409,
+            message,
+        } => Fault::unavailable(
+            format!("nothing can run beside {service}, whose container does not: {message}"),
+            format!("start it: lab start {service}"),
+        )
+        .into(),
+        other => anyhow::Error::new(other).context(format!("running a command beside {service}")),
+    }
+}
+
 impl Docker {
-    /// Runs a command in the container of a service, to its end.
+    /// Runs a command in the container of a service, in the directory of its configuration, to its
+    /// end.
     ///
     /// # Errors
     /// When the container does not run, or has no such program.
     pub async fn run_inside<'a>(
         &self,
-        service: &str,
+        spec: &ServiceSpec,
         command: impl Iterator<Item = &'a str>,
     ) -> Result<Ran> {
-        let container = self.names.container(service);
+        let container = self.names.container(&spec.name);
         let config = ExecConfig {
+            working_dir: spec.directory(),
             attach_stdout: Some(true),
             attach_stderr: Some(true),
             cmd: Some(command.map(str::to_owned).collect()),
             ..ExecConfig::default()
         };
         let exec = self.api.create_exec(&container, config).await;
-        let exec = exec.with_context(|| format!("running a command in {container}"))?;
+        let exec = exec.map_err(|error| refused(&spec.name, error))?;
         let mut ran = Ran::default();
         if let StartExecResults::Attached { mut output, .. } =
             self.api.start_exec(&exec.id, None).await?
@@ -64,19 +83,19 @@ impl Docker {
         Ok(ran)
     }
 
-    /// Runs a command in the container of a service, with this program's own standard streams;
-    /// returns its exit code.
+    /// The same with this program's own standard streams; returns the command's exit code.
     ///
     /// # Errors
     /// As [`Self::run_inside`].
     pub async fn run_attached(
         &self,
-        service: &str,
+        spec: &ServiceSpec,
         command: &[String],
         terminal: Option<Terminal>,
     ) -> Result<i32> {
-        let container = self.names.container(service);
+        let container = self.names.container(&spec.name);
         let config = ExecConfig {
+            working_dir: spec.directory(),
             attach_stdin: Some(true),
             attach_stdout: Some(true),
             attach_stderr: Some(true),
@@ -85,7 +104,7 @@ impl Docker {
             ..ExecConfig::default()
         };
         let exec = self.api.create_exec(&container, config).await;
-        let exec = exec.with_context(|| format!("running a command in {container}"))?;
+        let exec = exec.map_err(|error| refused(&spec.name, error))?;
         let started = self.api.start_exec(&exec.id, None).await?;
         if let Some(Terminal { rows, columns }) = terminal {
             let options = ResizeExecOptions {
