@@ -14,7 +14,7 @@ import lab
 from lab import Document, LabError
 
 # What is worth asking each kind of role for, by the name of its part of the overview. A service
-# answers the routes of its own kind, and 404 to the others.
+# answers the routes of its own kind, and 404 to the others; some routes are of several kinds.
 ROUTES = {
     "miners": "/api/v1/global",
     "blocks": "/api/v1/blocks?limit=5",
@@ -49,8 +49,8 @@ def hash_rate(hashes_per_second: float) -> str:
 
 
 def listed(answer: Any) -> list[Document]:
-    """The items of a list, whether it is told in parts or not."""
-    found: list[Document] = answer["items"] if isinstance(answer, dict) else answer
+    """The items of a list, whether it is told in parts or not; none of what is no list."""
+    found: list[Document] = answer.get("items", []) if isinstance(answer, dict) else answer
     return found
 
 
@@ -83,15 +83,25 @@ def role(name: str, answers: Document) -> list[str]:
             + (f" ({rejected})" if rejected else ""),
         ]
     for block in listed(answers.get("blocks", [])):
-        who = "/".join(filter(None, (block["user"], block["worker"])))
-        whose = f"template {block['template_id']}" if block["template_id"] else "a declared job"
+        # A pool judges blocks, a job declarator client tells of its own; an explorer only shows.
+        if "user" in block:
+            user, verdict = block["user"], block["verdict"] or "not judged yet"
+            whose = f"template {block['template_id']}" if block["template_id"] else "a declared job"
+        elif "user_identity" in block:
+            user, verdict = block["user_identity"], "passed on"
+            whose = f"job {block['job']}" if block["job"] is not None else "no job of its own"
+        else:
+            continue
+        who = "/".join(filter(None, (user, block["worker"])))
         lines.append(
-            f"  block {block['height']} {block['hash'][-16:]} by {who} of {whose}: "
-            f"{block['verdict'] or 'not judged yet'}"
+            f"  {name} block {block['height']} {block['hash'][-16:]} by {who} of {whose}: {verdict}"
         )
     if upstreams := listed(answers.get("upstreams", [])):
         lines.append(f"{name}:")
-        lines += [f"  upstream {one.get('pool', one)}: {one.get('state')}" for one in upstreams]
+        lines += [
+            f"  upstream {one.get('pool') or one.get('address')}: {one.get('state')}"
+            for one in upstreams
+        ]
     if declarations := listed(answers.get("declarations", [])):
         lines.append(f"{name}: {len(declarations)} newest declarations")
     return lines

@@ -74,7 +74,10 @@ def times(minutes: list[Minute]) -> list[float]:
 
 
 def clock(axes: Axes) -> None:
-    axes.xaxis.set_major_formatter(dates.DateFormatter("%H:%M"))  # type: ignore[no-untyped-call]
+    locator = dates.AutoDateLocator()  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_locator(locator)
+    # A lab that is minutes old has several marks a minute: they differ by their seconds.
+    axes.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
 
 
 def hash_rate(axes: Axes, minutes: list[Minute]) -> None:

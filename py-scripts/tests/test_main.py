@@ -64,6 +64,29 @@ def test_the_pool_tells_of_miners_and_blocks() -> None:
     assert "block 104 0123456789abcdef by farm/rig of a declared job: accepted" in text
 
 
+def test_a_job_declarator_client_tells_of_blocks_in_its_own_way_and_an_explorer_of_none() -> None:
+    jdc = {
+        "height": 105,
+        "hash": "00" * 24 + "fedcba9876543210",
+        "job": 7,
+        "user_identity": "farm",
+        "worker": None,
+    }
+    shown = {"height": 106, "hash": "00" * 32, "credit": {"miner": "farm"}}
+
+    def get(url: str) -> Any:
+        match url.removeprefix("http://127.10.0.5:9090"):
+            case "/api/v1/blocks?limit=5":
+                return {"items": [jdc, shown], "total": 2}
+            case "/api/v1/declarations?limit=5":
+                return {"pages": {"total": 0}}
+        raise LabError(url)
+
+    text = render(gather(status(), get))
+    assert "block 105 fedcba9876543210 by farm of job 7: passed on" in text
+    assert "block 106" not in text
+
+
 def test_silent_services_are_shown_as_silent() -> None:
     def get(url: str) -> Any:
         raise LabError(f"{url} gives no answer")

@@ -25,6 +25,7 @@ mod ledger;
 mod monitoring;
 mod month;
 mod old_miners;
+mod overview;
 mod report;
 mod scenarios;
 mod signet;
