@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use daemon::node::{NodeError, NodeRpc, reader_lines};
 use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -123,10 +124,21 @@ impl Node {
         )
     }
 
-    /// Sends the program a signal.
-    pub fn signal(&self, signal: Signal) {
+    /// Stops it where it is. When this returns none of its threads runs: the signal alone reaches
+    /// them a moment later, in which they may still answer.
+    pub fn pause(&self) {
+        kill(self.pid(), Signal::SIGSTOP).unwrap();
+        waitid(Id::Pid(self.pid()), WaitPidFlag::WSTOPPED).unwrap();
+    }
+
+    /// Lets it go on.
+    pub fn resume(&self) {
+        kill(self.pid(), Signal::SIGCONT).unwrap();
+    }
+
+    fn pid(&self) -> Pid {
         let process = self.process.as_ref().unwrap();
-        kill(Pid::from_raw(process.id().try_into().unwrap()), signal).unwrap();
+        Pid::from_raw(process.id().try_into().unwrap())
     }
 
     /// As a power cut would.

@@ -1,6 +1,5 @@
 //! A node that goes away and comes back.
 
-use nix::sys::signal::Signal;
 use regtest::Node;
 
 use crate::jdc::Jds;
@@ -52,11 +51,11 @@ async fn a_node_that_hangs_is_not_waited_for_without_end() {
     let jds = Jds::ready(&node);
     let mut jdc = jds.client().await;
     let job = Job::best(&node).await;
-    node.signal(Signal::SIGSTOP);
+    node.pause();
     let (code, details) = jdc.refused(&job).await;
     assert_eq!(code, "internal-error");
     assert!(details.contains("did not judge the job"), "{details}");
-    node.signal(Signal::SIGCONT);
+    node.resume();
     jds.wait_for_health(0);
     jdc.declared(&job).await;
 }

@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::Signal;
 use template_provider::source::{Constraints, Event, Verdict, rpc};
 
 use crate::chain::{coinbase, solve};
@@ -88,9 +87,9 @@ async fn paused_node_goes_on_where_it_was() {
         let node = Node::with_blocks(101).await;
         let mut watcher = Watcher::of(&node, kind, TIPS_ONLY).await;
         watcher.template().await;
-        node.signal(Signal::SIGSTOP);
+        node.pause();
         assert!(watcher.is_quiet(Duration::from_secs(1)).await);
-        node.signal(Signal::SIGCONT);
+        node.resume();
         let tip = node.mine(1).await;
         watcher.at(&tip).await;
     }
@@ -104,10 +103,10 @@ async fn node_that_hangs_is_lost_and_found_again() {
     let mut over_rpc = Watcher::of(&node, Kind::Rpc, TIPS_ONLY).await;
     over_ipc.template().await;
     over_rpc.template().await;
-    node.signal(Signal::SIGSTOP);
+    node.pause();
     over_rpc.lost().await;
     over_ipc.lost().await;
-    node.signal(Signal::SIGCONT);
+    node.resume();
     over_ipc.template().await;
     over_rpc.template().await;
     let tip = node.mine(1).await;
@@ -147,9 +146,9 @@ async fn source_ends_when_its_clients_have_left_whatever_the_node_does() {
 
         let mut paused = Watcher::of(&node, kind, TIPS_ONLY).await;
         paused.template().await;
-        node.signal(Signal::SIGSTOP);
+        node.pause();
         paused.leave().await;
-        node.signal(Signal::SIGCONT);
+        node.resume();
 
         let mut killed = Watcher::of(&node, kind, TIPS_ONLY).await;
         killed.template().await;

@@ -267,9 +267,9 @@ async fn clients_stay_connected_while_the_node_is_killed_paused_and_restarted() 
         assert_eq!(one.work().await.prev_hash(), tip);
         assert_eq!(two.work().await.prev_hash(), tip);
 
-        node.signal(Signal::SIGSTOP);
+        node.pause();
         assert!(one.is_quiet(Duration::from_millis(500)).await);
-        node.signal(Signal::SIGCONT);
+        node.resume();
         let tip = node.mine(1).await;
         assert_eq!(one.work().await.prev_hash(), tip);
         assert_eq!(two.work().await.prev_hash(), tip);
@@ -309,7 +309,7 @@ async fn signal_ends_the_program_cleanly_whatever_its_neighbours_do() {
             let mut program = Program::start(&node, kind);
             let (mut client, _) = at_work(&program).await;
             if paused {
-                node.signal(Signal::SIGSTOP);
+                node.pause();
             }
             program.signal(signal);
             assert!(client.receive().await.is_err());
@@ -317,7 +317,7 @@ async fn signal_ends_the_program_cleanly_whatever_its_neighbours_do() {
             assert!(status.success(), "{log}");
             assert!(!log.contains("tasks did not end in time"), "{log}");
             if paused {
-                node.signal(Signal::SIGCONT);
+                node.resume();
             }
             node.mine(1).await;
         }
