@@ -240,7 +240,10 @@ impl Backend for Process {
     }
 
     async fn pause(&self, spec: &ServiceSpec) -> Result<()> {
-        self.signal(spec, Signal::SIGSTOP).await
+        match self.status(&spec.name).await?.pid {
+            Some(pid) => leftovers::pause(pid).await,
+            None => Ok(()),
+        }
     }
 
     async fn resume(&self, spec: &ServiceSpec) -> Result<()> {

@@ -14,9 +14,9 @@ use tokio::time::Instant;
 use super::{SERVICE_MARKER, STATE_MARKER, SUPERVISOR};
 use crate::progress::{Event, Progress};
 
-/// Time between SIGTERM and SIGKILL; Bitcoin Core needs the most.
+/// How long a process may take to obey a signal; Bitcoin Core needs the most, to end.
 const GRACE: Duration = Duration::from_secs(30);
-/// Pause between two looks at whether a process is gone.
+/// Pause between two looks at whether a process is gone, or stands still.
 const POLL: Duration = Duration::from_millis(5);
 
 /// A process that carries the marker of a lab.
@@ -61,11 +61,18 @@ fn marked(pid: u32, state: &Path) -> Option<Marked> {
     })
 }
 
-/// Field 22 of `/proc/PID/stat`, counted behind the name, which may hold anything.
+/// Field 22 of `/proc/PID/stat`.
 fn start_time(pid: u32) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    field(Path::new(&format!("/proc/{pid}")), 22)?.parse().ok()
+}
+
+/// A field of the file `stat` in a process's or thread's directory, counted from 1 as in proc(5); the
+/// third is the first behind the name, which may hold anything.
+fn field(directory: &Path, number: usize) -> Option<String> {
+    let stat = fs::read_to_string(directory.join("stat")).ok()?;
     let (_, fields) = stat.rsplit_once(')')?;
-    fields.split_whitespace().nth(19)?.parse().ok()
+    let field = fields.split_whitespace().nth(number.checked_sub(3)?)?;
+    Some(field.to_owned())
 }
 
 /// Tells the supervisor to stop everything, and waits until it has.
@@ -148,6 +155,33 @@ async fn end_one(process: &Marked, state: &Path) -> Result<()> {
 
 fn is_alive(process: &Marked, state: &Path) -> bool {
     marked(process.pid, state).is_some_and(|now| now == *process)
+}
+
+/// Stops a process where it is, and waits until none of its threads runs: the signal reaches them a
+/// moment later than it is sent.
+pub(super) async fn pause(pid: u32) -> Result<()> {
+    signal(pid, Signal::SIGSTOP)?;
+    let deadline = Instant::now() + GRACE;
+    while !stands_still(pid) {
+        if Instant::now() > deadline {
+            anyhow::bail!(
+                "process {pid} does not stand still {} s after it was paused; it may wait for a disk",
+                GRACE.as_secs()
+            );
+        }
+        tokio::time::sleep(POLL).await;
+    }
+    Ok(())
+}
+
+/// Whether all its threads are stopped, or it is gone.
+fn stands_still(pid: u32) -> bool {
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else {
+        return true;
+    };
+    let mut states = threads.filter_map(|thread| field(&thread.ok()?.path(), 3));
+    // Stopped by a signal or a debugger, ended and not waited for.
+    states.all(|state| matches!(state.as_str(), "T" | "t" | "Z" | "X"))
 }
 
 pub(super) fn signal(pid: u32, signal: Signal) -> Result<()> {

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -270,6 +271,23 @@ async fn leftovers_are_found_by_exactly_their_lab_and_ended() {
     assert_eq!(stranger.try_wait().unwrap(), None);
     leftovers::end(&others).await.unwrap();
     stranger.wait().unwrap();
+}
+
+#[tokio::test]
+async fn who_is_paused_stands_still_when_pause_is_back() {
+    let mut busy = std::process::Command::new("/bin/sh")
+        .args(["-c", "while :; do :; done"])
+        .spawn()
+        .unwrap();
+    let pid = Pid::from_raw(busy.id().try_into().unwrap());
+    for _ in 0..20 {
+        leftovers::pause(busy.id()).await.unwrap();
+        let seen = waitid(Id::Pid(pid), WaitPidFlag::WSTOPPED | WaitPidFlag::WNOHANG);
+        assert_eq!(seen, Ok(WaitStatus::Stopped(pid, Signal::SIGSTOP)));
+        leftovers::signal(busy.id(), Signal::SIGCONT).unwrap();
+    }
+    busy.kill().unwrap();
+    busy.wait().unwrap();
 }
 
 #[tokio::test]
