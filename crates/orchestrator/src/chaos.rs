@@ -97,12 +97,13 @@ impl Lab {
         }
         // Written down first: whatever happens from here on, somebody can heal it.
         self.write_down(&struck)?;
-        if let Some(lasts) = lasts {
-            self.keep(&struck, lasts)?;
-        }
         match fault {
             Blow::Pause => self.runner().pause(spec).await?,
             Blow::Kill => self.put_down(spec).await?,
+        }
+        // Not before: what is brought back while it is being struck would stay away for good.
+        if let Some(lasts) = lasts {
+            self.keep(&struck, lasts)?;
         }
         Ok(Some(struck))
     }
