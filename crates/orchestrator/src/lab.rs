@@ -213,6 +213,11 @@ impl Lab {
         Self::assemble(self.state.clone(), record, secrets, backend, programs).ok()
     }
 
+    /// Whether it is the lab that it was before, perhaps scaled or swapped, and not one that came after.
+    pub fn goes_on(&self, before: &Self) -> bool {
+        self.secrets == before.secrets
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
         self.state.name()

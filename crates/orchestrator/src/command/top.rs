@@ -56,6 +56,10 @@ pub(crate) async fn run(args: &TopArgs, lab: Lab, console: &Console) -> Result<(
     let mut shown = lab;
     while let Some(lab) = view.run(&shown).await? {
         view.logs = self::logs(&lab).await;
+        if !lab.goes_on(&shown) {
+            // Its blocks are of a chain that is no more.
+            view.model.overview = None;
+        }
         shown = lab;
     }
     Ok(())
@@ -141,6 +145,10 @@ impl View {
                     asking = None;
                     if successor.is_some() {
                         return Ok(successor);
+                    }
+                    // A lab that is just being made has no logs to follow yet.
+                    if self.logs.is_empty() && overview.is_ok() {
+                        self.logs = logs(lab).await;
                     }
                     self.model.take(overview);
                     continue;
