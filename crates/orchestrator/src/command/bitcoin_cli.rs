@@ -54,9 +54,11 @@ pub(crate) async fn run(args: &CliArgs, lab: &Lab, console: &Console) -> Result<
                 true => "see whether the node runs (lab status), and start it: lab start",
                 false => "lab cli help lists what can be asked, lab cli help METHOD how",
             };
-            json!({ "message": said, "remedy": remedy, "exit_code": ran.code })
+            json!({ "message": &said, "remedy": remedy, "exit_code": ran.code })
         });
-        console.print_json(&json!({ "exit_code": ran.code, "result": result, "error": error }))?;
+        console.print_json(&json!({
+            "exit_code": ran.code, "result": result, "stderr": said, "error": error,
+        }))?;
     } else {
         std::io::stdout().write_all(&ran.stdout)?;
         std::io::stderr().write_all(&ran.stderr)?;

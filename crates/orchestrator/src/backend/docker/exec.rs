@@ -35,6 +35,14 @@ pub struct Ran {
 fn refused(service: &str, error: bollard::errors::Error) -> anyhow::Error {
     match error {
         bollard::errors::Error::DockerResponseServerError {
+            status_code: 409,
+            message,
+        } if message.contains("paused") => Fault::unavailable(
+            format!("nothing can run beside {service}, which is paused: {message}"),
+            format!("let it go on: lab chaos heal {service}"),
+        )
+        .into(),
+        bollard::errors::Error::DockerResponseServerError {
             status_code: 404 | 409,
             message,
         } => Fault::unavailable(
