@@ -20,7 +20,7 @@ use tokio::task::yield_now;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
-use crate::wire::{self, Connection};
+use crate::wire::{self, Connection, Outgoing};
 
 pub(crate) use bounds::Bounds;
 
@@ -217,15 +217,13 @@ where
         // Arms only receive; the work is done in the bodies, so nothing is lost half-done. None goes
         // first: neither a peer that floods nor a role that does keeps the others out.
         tokio::select! {
-            written = writer.write(outgoing.pending()), if unread > 0 => match written {
-                Ok(0) => return Ended::ByPeer,
-                Ok(count) => {
-                    outgoing.advance(count);
-                    unread_since = (!outgoing.is_empty()).then(Instant::now);
-                    continue;
+            written = writer.write(outgoing.pending()), if unread > 0 => {
+                if let Err(ended) = took(outgoing, written) {
+                    return ended;
                 }
-                Err(error) => return Ended::Io(error),
-            },
+                unread_since = (!outgoing.is_empty()).then(Instant::now);
+                continue;
+            }
             count = wire::read(reader, frames), if accepts && !is_here => match count {
                 Ok(0) => return Ended::ByPeer,
                 Ok(_) => {
@@ -254,14 +252,11 @@ where
         }
         // Without a turn of its own: nearly always the socket takes it all, and who has said
         // everything waits in one turn less.
-        match write_at_once(writer, outgoing.pending()).await {
-            Ok(None) => {}
-            Ok(Some(0)) => return Ended::ByPeer,
-            Ok(Some(count)) => {
-                outgoing.advance(count);
-                unread_since = None;
+        if let Some(written) = write_at_once(writer, outgoing.pending()).await {
+            if let Err(ended) = took(outgoing, written) {
+                return ended;
             }
-            Err(error) => return Ended::Io(error),
+            unread_since = None;
         }
         let unread = outgoing.pending().len();
         if unread > bounds.max_unread {
@@ -279,18 +274,29 @@ where
 async fn write_at_once(
     writer: &mut (impl AsyncWrite + Unpin),
     bytes: &[u8],
-) -> io::Result<Option<usize>> {
+) -> Option<io::Result<usize>> {
     if bytes.is_empty() {
-        return Ok(None);
+        return None;
     }
     poll_fn(|context| {
         let written = Pin::new(&mut *writer).poll_write(context, bytes);
         Poll::Ready(match written {
-            Poll::Ready(count) => count.map(Some),
-            Poll::Pending => Ok(None),
+            Poll::Ready(written) => Some(written),
+            Poll::Pending => None,
         })
     })
     .await
+}
+
+/// Notes what the socket took.
+fn took(outgoing: &mut Outgoing, written: io::Result<usize>) -> Result<(), Ended> {
+    match written? {
+        0 => Err(Ended::ByPeer),
+        count => {
+            outgoing.advance(count);
+            Ok(())
+        }
+    }
 }
 
 /// Hands the frames that are here to the core, but not so many that other connections wait long.
