@@ -67,6 +67,9 @@ pub(super) async fn accept(
         };
         match accepted {
             Ok((stream, peer)) => {
+                // Or the second of two events waits for the first one's acknowledgement, 40 ms. A
+                // socket that is dead already says so when it is read.
+                let _ = stream.set_nodelay(true);
                 let (router, stop) = (router.clone(), stop.clone());
                 shutdown.spawn(async move {
                     if let Err(error) = serve(stream, router, limits, &stop).await {
