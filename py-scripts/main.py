@@ -6,6 +6,7 @@
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -107,6 +108,15 @@ def role(name: str, answers: Document) -> list[str]:
     return lines
 
 
+def show(text: str) -> None:
+    """Prints it, to a reader that may have read enough, as `head` does."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        # Nor may the interpreter complain when it flushes at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--name", default="sv2lab", help="which lab (default: %(default)s)")
@@ -117,7 +127,7 @@ def main() -> int:
     except LabError as error:
         print(f"error: {error}", file=sys.stderr)
         return 69
-    print(json.dumps(overview, indent=2) if arguments.json else render(overview))
+    show(json.dumps(overview, indent=2) if arguments.json else render(overview))
     return 0
 
 

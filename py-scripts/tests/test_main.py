@@ -1,5 +1,7 @@
 """The overview, from what services say."""
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -104,3 +106,13 @@ def test_silent_services_are_shown_as_silent() -> None:
 )
 def test_a_hash_rate_has_the_unit_that_fits(rate: float, text: str) -> None:
     assert hash_rate(rate) == text
+
+
+def test_a_reader_that_has_read_enough_is_no_failure() -> None:
+    command = [sys.executable, "-c", "import main; main.show('line\\n' * 100_000)"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as one:
+        assert one.stdout and one.stderr
+        assert one.stdout.readline() == b"line\n"
+        one.stdout.close()
+        assert one.stderr.read() == b""
+    assert one.returncode == 0
