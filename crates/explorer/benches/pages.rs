@@ -204,6 +204,7 @@ async fn paths(node: &Node) -> Vec<String> {
         "/api/blocks/tip/height".to_owned(),
         format!("/api/address/{}/txs", address()),
         format!("/api/address/{}", address()),
+        "/api/blocks/11".to_owned(),
     ];
     let plain = [
         "/", "/blocks", "/mempool", "/miners", "/tips", "/work", "/about",

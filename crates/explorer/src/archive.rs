@@ -1,9 +1,11 @@
 //! Blocks and transactions: out of what is held, or else from the node.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bitcoin::block::Header;
+use bitcoin::consensus::Decodable;
 use bitcoin::consensus::encode::deserialize_hex;
 use bitcoin::{Block, BlockHash, OutPoint, Transaction, TxOut, Txid};
 use daemon::node::{NodeError, NodeRpc};
@@ -16,6 +18,8 @@ use crate::node::Conditions;
 
 /// How long the node may take to answer.
 const LIMIT: Duration = Duration::from_secs(5);
+/// Transactions that it is asked for at once.
+const BATCH: usize = 200;
 
 /// Why something cannot be shown.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -61,6 +65,9 @@ pub(crate) struct Place {
     pub(crate) height: Option<u32>,
 }
 
+/// A transaction, and where it is unless it waits.
+pub(crate) type Found = (Transaction, Option<Place>);
+
 /// Looks things up.
 #[derive(Debug, Clone)]
 pub(crate) struct Archive {
@@ -93,16 +100,34 @@ impl Archive {
         }
         let params = json!([hash.to_string(), 0]);
         let text: String = self.rpc.call("getblock", params).await?;
-        let block = deserialize_hex(&text);
-        let block = block.map_err(|error| Missing::Unavailable(format!("getblock: {error}")))?;
-        Ok(Arc::new(block))
+        Ok(Arc::new(decode("getblock", &text)?))
+    }
+
+    /// The headers of blocks of any branch, in this order.
+    pub(crate) async fn headers(&self, hashes: &[BlockHash]) -> Result<Vec<Header>, Missing> {
+        let mut headers: HashMap<BlockHash, Header> = HashMap::new();
+        {
+            let chain = self.chain.borrow();
+            let held = hashes.iter().filter_map(|hash| chain.whole(hash));
+            headers.extend(held.map(|block| (block.block_hash(), block.header)));
+        }
+        let missing = hashes.iter().filter(|hash| !headers.contains_key(*hash));
+        let params: Vec<Value> = missing
+            .map(|hash| json!([hash.to_string(), false]))
+            .collect();
+        for text in self.rpc.batch::<String>("getblockheader", &params).await? {
+            let header: Header = decode("getblockheader", &text?)?;
+            headers.insert(header.block_hash(), header);
+        }
+        let find = |hash: &BlockHash| {
+            let header = headers.get(hash).copied();
+            header.ok_or_else(|| Missing::not_found(format!("no block {hash}")))
+        };
+        hashes.iter().map(find).collect()
     }
 
     /// A transaction, and its block unless it waits.
-    pub(crate) async fn transaction(
-        &self,
-        txid: &Txid,
-    ) -> Result<(Transaction, Option<Place>), Missing> {
+    pub(crate) async fn transaction(&self, txid: &Txid) -> Result<Found, Missing> {
         if let Some(held) = self.held(txid) {
             return Ok(held);
         }
@@ -111,19 +136,30 @@ impl Archive {
             hex: String,
             blockhash: Option<BlockHash>,
         }
-        let block = self.block_of(txid);
-        let params = match block {
-            Some(block) => json!([txid, true, block.to_string()]),
+        let params = match self.place_of(txid) {
+            Some(place) => json!([txid, true, place.block.to_string()]),
             None => json!([txid, true]),
         };
         let raw: Raw = self.rpc.call("getrawtransaction", params).await?;
-        let transaction = deserialize_hex(&raw.hex)
-            .map_err(|error| Missing::Unavailable(format!("getrawtransaction: {error}")))?;
         let place = raw.blockhash.map(|block| Place {
             block,
             height: self.chain.borrow().find(&block).map(|brief| brief.height),
         });
-        Ok((transaction, place))
+        Ok((decode("getrawtransaction", &raw.hex)?, place))
+    }
+
+    /// Transactions that the index of addresses names, or that wait, in this order; the node is asked
+    /// once for all that are not held.
+    pub(crate) async fn transactions(&self, txids: &[Txid]) -> Result<Vec<Found>, Missing> {
+        let held: Vec<_> = txids.iter().map(|txid| self.held(txid)).collect();
+        let missing = txids.iter().zip(&held).filter(|(_, held)| held.is_none());
+        let missing: Vec<Txid> = missing.map(|(txid, _)| *txid).collect();
+        let mut asked = self.asked(&missing).await?.into_iter();
+        let found = held.into_iter().map(|held| match held {
+            Some(held) => Ok(held),
+            None => asked.next().expect("an answer for each that is asked for"),
+        });
+        found.collect()
     }
 
     /// What outputs there are at these places; those that cannot be found are left out.
@@ -133,30 +169,16 @@ impl Archive {
     ) -> Result<HashMap<OutPoint, TxOut>, Missing> {
         let mut transactions: HashMap<Txid, Transaction> = HashMap::new();
         let mut unknown: Vec<Txid> = Vec::new();
-        for outpoint in outpoints {
-            let txid = outpoint.txid;
-            if transactions.contains_key(&txid) || unknown.contains(&txid) {
-                continue;
-            }
+        let txids: HashSet<Txid> = outpoints.iter().map(|outpoint| outpoint.txid).collect();
+        for txid in txids {
             match self.held(&txid) {
                 Some((transaction, _)) => drop(transactions.insert(txid, transaction)),
                 None => unknown.push(txid),
             }
         }
-        let params = |txid: &Txid| match self.block_of(txid) {
-            Some(block) => json!([txid, false, block.to_string()]),
-            None => json!([txid, false]),
-        };
-        let params: Vec<Value> = unknown.iter().map(params).collect();
-        let texts = self
-            .rpc
-            .batch::<String>("getrawtransaction", &params)
-            .await?;
-        for (txid, text) in unknown.into_iter().zip(texts) {
-            if let Some(transaction) = text.ok().and_then(|text| deserialize_hex(&text).ok()) {
-                transactions.insert(txid, transaction);
-            }
-        }
+        let asked = self.asked(&unknown).await?;
+        let found = unknown.into_iter().zip(asked);
+        transactions.extend(found.filter_map(|(txid, asked)| Some((txid, asked.ok()?.0))));
         let find = |outpoint: &OutPoint| {
             let transaction = transactions.get(&outpoint.txid)?;
             let output = transaction.output.get(outpoint.vout as usize)?;
@@ -166,31 +188,61 @@ impl Archive {
     }
 
     /// One that waits, or is in one of the newest blocks.
-    fn held(&self, txid: &Txid) -> Option<(Transaction, Option<Place>)> {
+    fn held(&self, txid: &Txid) -> Option<Found> {
         let mempool = Arc::clone(&self.conditions.borrow().mempool);
         if let Some(waiting) = mempool.entries.get(txid) {
             let transaction = waiting.transaction.as_ref()?;
             return Some(((**transaction).clone(), None));
         }
-        let (block, place) = {
-            let chain = self.chain.borrow();
-            let height = chain.index()?.height_of(txid)?;
-            let hash = chain.at(height)?.hash;
-            let place = Place {
-                block: hash,
-                height: Some(height),
-            };
-            (chain.whole(&hash)?, place)
-        };
+        let place = self.place_of(txid)?;
+        let block = self.chain.borrow().whole(&place.block)?;
         let mut transactions = block.txdata.iter();
         let transaction = transactions.find(|transaction| transaction.compute_txid() == *txid)?;
         Some((transaction.clone(), Some(place)))
     }
 
-    /// So that a node without an index of transactions finds it too.
-    fn block_of(&self, txid: &Txid) -> Option<BlockHash> {
+    /// What the node says to each, asked for together.
+    async fn asked(&self, txids: &[Txid]) -> Result<Vec<Result<Found, Missing>>, Missing> {
+        let places: Vec<_> = txids.iter().map(|txid| self.place_of(txid)).collect();
+        let params = |(txid, place): (&Txid, &Option<Place>)| match place {
+            Some(place) => json!([txid, false, place.block.to_string()]),
+            None => json!([txid, false]),
+        };
+        let params: Vec<Value> = txids.iter().zip(&places).map(params).collect();
+        let asked = raw_transactions(&self.rpc, &params).await?;
+        let found = asked.into_iter().zip(places);
+        Ok(found.map(|(asked, place)| Ok((asked?, place))).collect())
+    }
+
+    /// Where the index of addresses has it, so that a node without an index of transactions finds it.
+    fn place_of(&self, txid: &Txid) -> Option<Place> {
         let chain = self.chain.borrow();
         let height = chain.index()?.height_of(txid)?;
-        Some(chain.at(height)?.hash)
+        let block = chain.at(height)?.hash;
+        Some(Place {
+            block,
+            height: Some(height),
+        })
     }
+}
+
+/// What the node answers to `getrawtransaction` with each of `params`, asked in parts.
+pub(crate) async fn raw_transactions(
+    rpc: &NodeRpc,
+    params: &[Value],
+) -> Result<Vec<Result<Transaction, Missing>>, NodeError> {
+    let mut transactions = Vec::with_capacity(params.len());
+    for part in params.chunks(BATCH) {
+        let texts = rpc.batch::<String>("getrawtransaction", part).await?;
+        let decoded = texts
+            .into_iter()
+            .map(|text| decode("getrawtransaction", &text?));
+        transactions.extend(decoded);
+    }
+    Ok(transactions)
+}
+
+/// What the node answered to `method`.
+fn decode<T: Decodable>(method: &str, hex: &str) -> Result<T, Missing> {
+    deserialize_hex(hex).map_err(|error| Missing::Unavailable(format!("{method}: {error}")))
 }

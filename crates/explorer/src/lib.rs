@@ -28,6 +28,7 @@ mod view;
 mod web;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use daemon::clock;
 use daemon::config::Reader;
@@ -81,6 +82,8 @@ impl Role for Explorer {
             conditions: conditions.subscribe(),
             board,
             feed: feed.clone(),
+            turning: Arc::default(),
+            shutdown: shutdown.clone(),
             since_ms: clock::unix_ms(),
             config: config.clone(),
         });

@@ -20,8 +20,9 @@ use std::sync::Arc;
 
 use bitcoin::{Address, Network, Script};
 use daemon::http::Feed;
+use daemon::shutdown::Shutdown;
 use serde::Serialize;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use utoipa::ToSchema;
 
 use crate::archive::Archive;
@@ -44,6 +45,9 @@ pub(crate) struct Sources {
     pub(crate) board: Board,
     pub(crate) archive: Archive,
     pub(crate) feed: Feed<Event>,
+    /// Held by who turns the chain; two would undo each other's work.
+    pub(crate) turning: Arc<Mutex<()>>,
+    pub(crate) shutdown: Shutdown,
     /// When the explorer was started, in milliseconds since 1970.
     pub(crate) since_ms: u64,
 }

@@ -5,13 +5,13 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bitcoin::consensus::encode::deserialize_hex;
-use bitcoin::{Transaction, Txid};
+use bitcoin::Txid;
 use daemon::http::Feed;
 use daemon::node::{NodeError, NodeRpc};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
+use crate::archive::raw_transactions;
 use crate::chain::Chain;
 use crate::event::Event;
 use crate::node::{Conditions, Mempool, MempoolEntry, MempoolInfo, Waiting};
@@ -24,8 +24,6 @@ const SLOW: Duration = Duration::from_secs(5);
 const LIMIT: Duration = Duration::from_secs(5);
 /// Waiting transactions that are followed one by one; of more only the sums are shown.
 const MAX_ENTRIES: usize = 5000;
-/// Transactions asked for at once.
-const BATCH: usize = 200;
 
 /// Watches until the role stops.
 pub(crate) async fn run(
@@ -108,20 +106,12 @@ impl Watcher {
             }
             entries.insert(txid, Waiting { entry, transaction });
         }
-        for part in unknown.chunks(BATCH) {
-            let params: Vec<Value> = part.iter().map(|txid| json!([txid])).collect();
-            let texts = self
-                .rpc
-                .batch::<String>("getrawtransaction", &params)
-                .await?;
-            for (txid, text) in part.iter().zip(texts) {
+        let params: Vec<Value> = unknown.iter().map(|txid| json!([txid])).collect();
+        let found = raw_transactions(&self.rpc, &params).await?;
+        for (txid, transaction) in unknown.iter().zip(found) {
+            if let Some(waiting) = entries.get_mut(txid) {
                 // One that has left meanwhile has none.
-                let transaction = text
-                    .ok()
-                    .and_then(|text| deserialize_hex::<Transaction>(&text).ok());
-                if let Some(waiting) = entries.get_mut(txid) {
-                    waiting.transaction = transaction.map(Arc::new);
-                }
+                waiting.transaction = transaction.ok().map(Arc::new);
             }
         }
         Ok(entries)

@@ -1,11 +1,14 @@
 //! What visitors may do.
 
+use std::time::Duration;
+
 use bitcoin::Network;
 use bitcoin::bip32::Xpriv;
 use daemon::node::NodeError;
 use regtest::Node;
 use regtest::chain::address;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use crate::site::{ACTIONS, Site};
 
@@ -143,6 +146,32 @@ async fn blocks_are_mined_on_any_branch_and_the_longer_one_is_the_chain() {
         "{done}"
     );
     assert_eq!(node.tip().await, below);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_visitor_who_leaves_half_way_leaves_nothing_invalid() {
+    let node = Node::with_blocks(5).await;
+    let site = Site::ready(&node, &keys()).await;
+    let old = node.tip().await;
+    let wish = json!({"action": "mine", "blocks": 500, "on": "3"});
+    let put_aside = async { while node.tip().await == old {} };
+    tokio::select! {
+        // So quick that nobody could leave.
+        _ = site.post("/api/v1/actions").json(&wish).send() => {}
+        () = put_aside => {}
+    }
+    let put_back = async {
+        let is_back = |tip: &Value| tip["hash"] == old && tip["status"] == "valid-fork";
+        while !node
+            .rpc("getchaintips", json!([]))
+            .await
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(is_back)
+        {}
+    };
+    timeout(Duration::from_secs(60), put_back).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

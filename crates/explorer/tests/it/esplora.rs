@@ -1,11 +1,13 @@
 //! What wallets ask for.
 
+use std::cmp::Reverse;
+
 use bitcoin::Amount;
 use bitcoin::consensus::encode::serialize_hex;
 use bitcoin::hashes::{Hash, sha256};
 use regtest::Node;
 use regtest::chain::{address, spending, to_anyone};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::site::{ACTIONS, Site};
 
@@ -135,4 +137,44 @@ async fn blocks_are_told_as_wallets_expect_them() {
     assert_eq!(status, 403);
     let (status, _) = site.text(site.get("/api/nothing/x")).await;
     assert_eq!(status, 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_too_old_to_be_held_comes_from_the_node() {
+    let node = Node::with_blocks(103).await;
+    let (coin, value) = node.coinbase_of(1).await;
+    let payment = spending(coin, vec![to_anyone(value - Amount::from_sat(2000))]);
+    let sent = node.rpc("sendrawtransaction", json!([serialize_hex(&payment)]));
+    let sent = sent.await;
+    node.mine(300).await;
+    let site = Site::ready(&node, "").await;
+
+    let first = format!("/api/address/{}/txs/chain", address());
+    let mut history = site.json(&first).await.as_array().unwrap().clone();
+    while let Some(last) = history.last().map(|last| last["txid"].as_str().unwrap()) {
+        let more = site.json(&format!("{first}/{last}")).await;
+        match more.as_array().unwrap() {
+            none if none.is_empty() => break,
+            more => history.extend(more.iter().cloned()),
+        }
+    }
+    assert_eq!(history.len(), 403 + 1);
+    let height = |of: &Value| of["status"]["block_height"].as_u64().unwrap();
+    assert!(history.is_sorted_by_key(|of| Reverse(height(of))));
+    let payment = history.iter().find(|of| of["txid"] == sent).unwrap();
+    assert_eq!(height(payment), 104);
+    assert_eq!(payment["fee"], 2000);
+    assert_eq!(payment["vin"][0]["prevout"]["value"], value.to_sat());
+
+    let blocks = site.json("/api/blocks/20").await;
+    for (block, height) in blocks.as_array().unwrap().iter().zip((11..=20).rev()) {
+        let hash = node.rpc("getblockhash", json!([height])).await;
+        let header = node.rpc("getblockheader", json!([hash])).await;
+        assert_eq!(block["id"], hash);
+        assert_eq!(block["merkle_root"], header["merkleroot"]);
+        assert_eq!(block["nonce"], header["nonce"]);
+        let raw = node.rpc("getblockheader", json!([hash, false])).await;
+        let path = format!("/api/block/{}/header", hash.as_str().unwrap());
+        assert_eq!(site.text(site.get(&path)).await.1, raw);
+    }
 }

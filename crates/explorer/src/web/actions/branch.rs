@@ -1,5 +1,7 @@
 //! Blocks elsewhere than on the chain's tip, and what the node is to think of a block.
 
+use std::sync::Arc;
+
 use bitcoin::Address;
 use daemon::node::{NodeError, NodeRpc};
 use serde::Deserialize;
@@ -29,7 +31,7 @@ pub(super) async fn reorg(app: &App, actions: &Actions, depth: u32) -> Deed {
     let fork = height.checked_sub(depth);
     let fork = fork.ok_or_else(|| Missing::bad_request("the chain is shorter than that"))?;
     let fork: String = ask(rpc, "getblockhash", json!([fork])).await?;
-    let made = build(rpc, &fork, depth + 1, &nobody(app)).await?;
+    let made = build(app, rpc, fork, (depth + 1, &nobody(app))).await?;
     let message = format!("{depth} blocks were left for {} others.", made.len());
     Ok((message, "/tips".to_owned()))
 }
@@ -50,7 +52,7 @@ pub(super) async fn mine_on(
         );
         return Err(Missing::BadRequest(what));
     }
-    let made = build(&actions.rpc, &brief.hash.to_string(), count, to).await?;
+    let made = build(app, &actions.rpc, brief.hash.to_string(), (count, to)).await?;
     let message = format!(
         "The node made {} blocks on top of block {}. The chain is what has most work in it.",
         made.len(),
@@ -59,23 +61,44 @@ pub(super) async fn mine_on(
     Ok((message, "/tips".to_owned()))
 }
 
-/// Has the node mine on that block. Whatever became of that, the blocks that stand in the way are
-/// as valid afterwards as they were before.
-async fn build(rpc: &NodeRpc, on: &str, count: u32, to: &Address) -> Result<Vec<String>, Missing> {
-    let mut aside = Vec::new();
-    let made = match make_tip(rpc, on, &mut aside).await {
-        Ok(()) => {
-            let made = rpc.generate(count.into(), &to.to_string()).await;
-            made.map_err(refused)
-        }
-        Err(missing) => Err(missing),
+/// Has the node mine on that block, in a task of its own: whoever asked may leave, and the role may
+/// stop, before what was put aside is back.
+async fn build(
+    app: &App,
+    rpc: &NodeRpc,
+    on: String,
+    (count, to): (u32, &Address),
+) -> Result<Vec<String>, Missing> {
+    let (rpc, to) = (rpc.clone(), to.to_string());
+    let turning = Arc::clone(&app.turning);
+    let stop = app.shutdown.stop().clone();
+    let work = async move {
+        let _turn = turning.lock().await;
+        let mut aside = Vec::new();
+        let made = async {
+            make_tip(&rpc, &on, &mut aside).await?;
+            rpc.generate(count.into(), &to).await.map_err(refused)
+        };
+        let made = tokio::select! {
+            made = made => made,
+            () = stop.cancelled() => Err(Missing::Unavailable("the explorer stops".to_owned())),
+        };
+        put_back(&rpc, &aside).await?;
+        made
     };
-    let mut put_back = Ok(Value::Null);
+    let done = app.shutdown.spawn(work).await;
+    done.unwrap_or_else(|error| Err(Missing::Unavailable(format!("mining on a block: {error}"))))
+}
+
+/// Has the node judge them anew. To it that means the blocks on top of them as well: one of those
+/// that somebody had invalidated is valid again.
+async fn put_back(rpc: &NodeRpc, aside: &[String]) -> Result<(), Missing> {
+    let mut all = Ok(Value::Null);
     for block in aside.iter().rev() {
-        let done = ask(rpc, "reconsiderblock", json!([block])).await;
-        put_back = put_back.and(done);
+        let one = ask(rpc, "reconsiderblock", json!([block])).await;
+        all = all.and(one);
     }
-    made.and_then(|made| put_back.map(|_| made))
+    all.map(|_| ())
 }
 
 /// Puts aside what is higher, and notes that, until that block is the node's tip.
@@ -86,8 +109,9 @@ async fn make_tip(rpc: &NodeRpc, wanted: &str, aside: &mut Vec<String>) -> Resul
             return Ok(());
         }
         let rival = rival(rpc, wanted).await?;
+        // Before it is: the node may do it although its answer is lost.
+        aside.push(rival.clone());
         ask::<Value>(rpc, "invalidateblock", json!([rival])).await?;
-        aside.push(rival);
     }
     Err(Missing::bad_request(
         "too many branches are higher than that block",

@@ -111,13 +111,9 @@ pub(super) async fn coins(
     Ok(Json(coins))
 }
 
-async fn views(app: &App, txids: Vec<Txid>) -> Answer<Vec<Value>> {
-    let mut views = Vec::new();
-    for txid in txids {
-        let (transaction, place) = app.archive.transaction(&txid).await?;
-        views.push(transaction::view(app, &transaction, place).await?);
-    }
-    Ok(views)
+async fn views(app: &App, txids: &[Txid]) -> Answer<Json<Vec<Value>>> {
+    let transactions = app.archive.transactions(txids).await?;
+    Ok(Json(transaction::views(app, &transactions).await?))
 }
 
 fn waiting_ids(app: &App, hash: &ScriptHash) -> Vec<Txid> {
@@ -143,7 +139,7 @@ pub(super) async fn transactions(
     let hash = find(&app, &by, &id)?;
     let mut ids = waiting_ids(&app, &hash);
     ids.extend(confirmed_ids(&app, &hash, None)?);
-    Ok(Json(views(&app, ids).await?))
+    views(&app, &ids).await
 }
 
 pub(super) async fn waiting(
@@ -151,7 +147,7 @@ pub(super) async fn waiting(
     Path((by, id)): Named,
 ) -> Answer<Json<Vec<Value>>> {
     let hash = find(&app, &by, &id)?;
-    Ok(Json(views(&app, waiting_ids(&app, &hash)).await?))
+    views(&app, &waiting_ids(&app, &hash)).await
 }
 
 pub(super) async fn confirmed(
@@ -160,7 +156,7 @@ pub(super) async fn confirmed(
 ) -> Answer<Json<Vec<Value>>> {
     let hash = find(&app, &by, &id)?;
     let ids = confirmed_ids(&app, &hash, None)?;
-    Ok(Json(views(&app, ids).await?))
+    views(&app, &ids).await
 }
 
 pub(super) async fn confirmed_after(
@@ -172,5 +168,5 @@ pub(super) async fn confirmed_after(
         .parse()
         .map_err(|_| Missing::bad_request("Invalid hex string"))?;
     let ids = confirmed_ids(&app, &hash, Some(last))?;
-    Ok(Json(views(&app, ids).await?))
+    views(&app, &ids).await
 }

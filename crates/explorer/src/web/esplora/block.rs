@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use bitcoin::BlockHash;
+use bitcoin::block::Header;
 use bitcoin::consensus::encode::{serialize, serialize_hex};
 use serde_json::{Value, json};
 
@@ -25,9 +26,16 @@ async fn by_hash(app: &App, hash: &str) -> Result<Brief, Missing> {
     find(app, hash).await
 }
 
-async fn view(app: &App, brief: &Brief) -> Result<Value, Missing> {
-    let block = app.archive.block(&brief.hash).await?;
-    let header = &block.header;
+async fn views(app: &App, briefs: &[Brief]) -> Result<Vec<Value>, Missing> {
+    let hashes: Vec<BlockHash> = briefs.iter().map(|brief| brief.hash).collect();
+    let headers = app.archive.headers(&hashes).await?;
+    let views = briefs.iter().zip(&headers);
+    Ok(views
+        .map(|(brief, header)| view(app, brief, header))
+        .collect())
+}
+
+fn view(app: &App, brief: &Brief, header: &Header) -> Value {
     let median = {
         let chain = app.chain.borrow();
         let mut times: Vec<u32> = chain
@@ -38,7 +46,7 @@ async fn view(app: &App, brief: &Brief) -> Result<Value, Missing> {
         times.sort_unstable();
         times.get(times.len() / 2).copied().unwrap_or(brief.time)
     };
-    Ok(json!({
+    json!({
         "id": brief.hash.to_string(),
         "height": brief.height,
         "version": header.version.to_consensus(),
@@ -52,7 +60,7 @@ async fn view(app: &App, brief: &Brief) -> Result<Value, Missing> {
         "nonce": header.nonce,
         "bits": header.bits.to_consensus(),
         "difficulty": header.difficulty_float(),
-    }))
+    })
 }
 
 async fn list(app: &App, from: u32) -> Answer<Json<Vec<Value>>> {
@@ -60,11 +68,7 @@ async fn list(app: &App, from: u32) -> Answer<Json<Vec<Value>>> {
         let chain = app.chain.borrow();
         chain.down_from(from).take(LIST).cloned().collect()
     };
-    let mut views = Vec::new();
-    for brief in &briefs {
-        views.push(view(app, brief).await?);
-    }
-    Ok(Json(views))
+    Ok(Json(views(app, &briefs).await?))
 }
 
 pub(super) async fn newest(State(app): State<App>) -> Answer<Json<Vec<Value>>> {
@@ -100,13 +104,14 @@ pub(super) async fn at_height(State(app): State<App>, Path(height): Path<u32>) -
 
 pub(super) async fn one(State(app): State<App>, Path(hash): Path<String>) -> Answer<Json<Value>> {
     let brief = by_hash(&app, &hash).await?;
-    Ok(Json(view(&app, &brief).await?))
+    let view = views(&app, &[brief]).await?.pop();
+    Ok(Json(view.unwrap_or_default()))
 }
 
 pub(super) async fn header(State(app): State<App>, Path(hash): Path<String>) -> Answer<String> {
     let brief = by_hash(&app, &hash).await?;
-    let block = app.archive.block(&brief.hash).await?;
-    Ok(serialize_hex(&block.header))
+    let headers = app.archive.headers(&[brief.hash]).await?;
+    Ok(headers.iter().map(serialize_hex).collect())
 }
 
 pub(super) async fn raw(State(app): State<App>, Path(hash): Path<String>) -> Answer<Response> {
@@ -171,9 +176,7 @@ pub(super) async fn transactions_from(
         block: brief.hash,
         height: Some(brief.height),
     };
-    let mut views = Vec::new();
-    for transaction in block.txdata.iter().skip(start).take(PAGE) {
-        views.push(transaction::view(&app, transaction, Some(place)).await?);
-    }
-    Ok(Json(views))
+    let page = block.txdata.iter().skip(start).take(PAGE);
+    let page: Vec<_> = page.map(|own| (own.clone(), Some(place))).collect();
+    Ok(Json(transaction::views(&app, &page).await?))
 }

@@ -1,5 +1,7 @@
 //! Transactions, as Esplora tells of them.
 
+use std::collections::HashMap;
+
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
@@ -11,7 +13,7 @@ use bitcoin::{OutPoint, Transaction, TxMerkleNode, TxOut, Txid};
 use serde_json::{Value, json};
 
 use super::{Answer, binary};
-use crate::archive::{Missing, Place};
+use crate::archive::{Found, Missing, Place};
 use crate::view::{App, address_of};
 use crate::web::actions;
 
@@ -20,7 +22,7 @@ fn parse(txid: &str) -> Result<Txid, Missing> {
         .map_err(|_| Missing::bad_request("Invalid hex string"))
 }
 
-async fn find(app: &App, txid: &str) -> Result<(Transaction, Option<Place>), Missing> {
+async fn find(app: &App, txid: &str) -> Result<Found, Missing> {
     app.archive.transaction(&parse(txid)?).await
 }
 
@@ -66,23 +68,30 @@ pub(super) fn status_view(app: &App, place: Option<Place>) -> Value {
     }
 }
 
-/// All of it.
-pub(super) async fn view(
+/// All of each, with what its inputs spend.
+pub(super) async fn views(app: &App, transactions: &[Found]) -> Result<Vec<Value>, Missing> {
+    let spenders = transactions.iter().map(|(transaction, _)| transaction);
+    let inputs = spenders
+        .filter(|transaction| !transaction.is_coinbase())
+        .flat_map(|transaction| &transaction.input);
+    let spent: Vec<OutPoint> = inputs.map(|input| input.previous_output).collect();
+    let known = app.archive.outputs(&spent).await?;
+    let views = transactions
+        .iter()
+        .map(|(transaction, place)| view(app, transaction, *place, &known));
+    Ok(views.collect())
+}
+
+fn view(
     app: &App,
     transaction: &Transaction,
     place: Option<Place>,
-) -> Result<Value, Missing> {
+    known: &HashMap<OutPoint, TxOut>,
+) -> Value {
     let is_coinbase = transaction.is_coinbase();
-    let spent: Vec<OutPoint> = match is_coinbase {
-        true => Vec::new(),
-        false => transaction
-            .input
-            .iter()
-            .map(|input| input.previous_output)
-            .collect(),
-    };
-    let known = app.archive.outputs(&spent).await?;
-    let paid: u64 = known.values().map(|output| output.value.to_sat()).sum();
+    let spent = transaction.input.iter();
+    let spent = spent.filter_map(|input| known.get(&input.previous_output));
+    let paid: u64 = spent.map(|output| output.value.to_sat()).sum();
     let pays: u64 = transaction
         .output
         .iter()
@@ -101,7 +110,7 @@ pub(super) async fn view(
             "sequence": input.sequence.0,
         })
     });
-    Ok(json!({
+    json!({
         "txid": transaction.compute_txid().to_string(),
         "version": transaction.version.0,
         "locktime": transaction.lock_time.to_consensus_u32(),
@@ -111,12 +120,13 @@ pub(super) async fn view(
         "weight": transaction.weight().to_wu(),
         "fee": if is_coinbase { 0 } else { paid.saturating_sub(pays) },
         "status": status_view(app, place),
-    }))
+    })
 }
 
 pub(super) async fn one(State(app): State<App>, Path(txid): Path<String>) -> Answer<Json<Value>> {
-    let (transaction, place) = find(&app, &txid).await?;
-    Ok(Json(view(&app, &transaction, place).await?))
+    let found = [find(&app, &txid).await?];
+    let view = views(&app, &found).await?.pop();
+    Ok(Json(view.unwrap_or_default()))
 }
 
 pub(super) async fn status(
