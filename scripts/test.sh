@@ -22,7 +22,8 @@ fi
   uv run pytest --quiet
 )
 
-# The end-to-end tests start the programs, so all of them are built first, with the same profile.
-cargo build --workspace --bins
+# The end-to-end tests start the programs, so all of them are built first; with the tests, whose
+# dependencies ask for more features: without them most of the workspace would be compiled twice.
+cargo build --workspace --bins --tests
 # All failures are wanted, not the first alone.
 cargo test --workspace --no-fail-fast "$@"
