@@ -9,12 +9,12 @@ use daemon::config::Reader;
 use daemon::dial::Upstream;
 use daemon::node::NodeRpc;
 use daemon::{job_secret, payout};
+use ledger::Settings;
 use protocol::coinbase::CoinbasePlan;
 use protocol::message::common::Protocol;
 use protocol::server::{Acknowledge, Policy};
 
 use crate::extranonce;
-use crate::ledger::Settings;
 
 /// After this time a share goes to the ledger, however few they are. The ledger gathers others for
 /// up to 50 ms, and the disk has a tenth of a second left to keep the acknowledgement within one.

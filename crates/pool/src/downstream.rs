@@ -7,6 +7,7 @@ use daemon::clock;
 use daemon::drive::drive;
 use daemon::http::Feed;
 use daemon::wire::TcpConnection;
+use ledger::{Found, Recorders};
 use protocol::provider::ProviderInput;
 use protocol::server::{MAX_PENDING_CUSTOM_JOBS, MiningServer, Policy};
 use protocol::work::Work;
@@ -17,7 +18,6 @@ use tracing::info;
 
 use crate::event::PoolEvent;
 use crate::extranonce::Parts;
-use crate::ledger::{Found, Recorders};
 use crate::metrics::Metrics;
 use crate::recording::Recording;
 use crate::session::Session;

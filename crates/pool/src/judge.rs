@@ -8,13 +8,13 @@ use bitcoin::hashes::Hash;
 use daemon::clock;
 use daemon::http::Feed;
 use daemon::node::{BlockHeader, ChainInfo, NodeError, NodeRpc};
+use ledger::{Block, Found, Judged, Ledger, Record, Recorder, Verdict};
 use protocol::work::Work;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::event::PoolEvent;
-use crate::ledger::{Block, Found, Judged, Ledger, Record, Recorder, Verdict};
 
 /// Blocks looked at again when the chain turns: the newest.
 const KEPT: u32 = 100;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use ledger::{Totals, Verdict};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{
     DescriptorEncoder, EncodeCounterValue, EncodeGaugeValue, EncodeLabelSet, MetricEncoder,
@@ -13,12 +14,12 @@ use prometheus_client::encoding::{
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
+use tokio::sync::watch;
 
-use crate::ledger::{Ledger, Totals, Verdict};
 use crate::stats::{Channel, Open, REASONS, Rates, Stats};
 
 /// What is counted where it happens, because it happens seldom. Everything else is read from
-/// [`Stats`] and [`Ledger`] when it is asked for.
+/// [`Stats`] and the ledger when it is asked for.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Metrics {
     pub(crate) targets_changed: Counter,
@@ -29,7 +30,7 @@ impl Metrics {
     pub(crate) fn register(
         registry: &mut Registry,
         stats: Arc<Stats>,
-        ledger: Ledger,
+        totals: watch::Receiver<Arc<Totals>>,
         max_series: usize,
     ) -> Self {
         let metrics = Self::default();
@@ -40,7 +41,7 @@ impl Metrics {
         );
         registry.register_collector(Box::new(Miners {
             stats,
-            ledger,
+            totals,
             max_series,
         }));
         metrics
@@ -51,7 +52,7 @@ impl Metrics {
 #[derive(Debug)]
 struct Miners {
     stats: Arc<Stats>,
-    ledger: Ledger,
+    totals: watch::Receiver<Arc<Totals>>,
     max_series: usize,
 }
 
@@ -105,7 +106,7 @@ impl Collector for Miners {
         }
         families.of_clients(clients.len(), &open)?;
         families.of_channels(&series)?;
-        families.of_pool(&self.ledger.totals(), rates)?;
+        families.of_pool(&Arc::clone(&self.totals.borrow()), rates)?;
         families.gauge(
             "sv2_pool_channels_without_series",
             "Open channels that are in the sums only",

@@ -7,9 +7,8 @@ use std::sync::Arc;
 use bitcoin::BlockHash;
 use bitcoin::hashes::Hash;
 use daemon::clock;
+use ledger::{Found, Origin, Outcome, Record, Recorder, Share, Source};
 use protocol::server::ServerEvent;
-
-use crate::ledger::{Found, Origin, Outcome, Record, Recorder, Share, Source};
 
 /// Turns events into records, and knows when somebody waits for them.
 pub(crate) struct Recording {

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use bitcoin::BlockHash;
 use bitcoin::hashes::Hash;
 use daemon::drive::Host;
+use ledger::Found;
 use protocol::provider::ProviderInput;
 use protocol::server::{MiningServer, ServerEvent, ServerInput, Worker};
 use protocol::target::HASHES_PER_DIFFICULTY;
@@ -17,7 +18,6 @@ use tracing::{debug, error, info};
 
 use crate::downstream::Downstreams;
 use crate::event::PoolEvent;
-use crate::ledger::Found;
 use crate::recording::Recording;
 use crate::stats::{Connection, Opening, Terms, kind_name};
 use crate::tokens::Shown;

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use bitcoin::BlockHash;
 use bitcoin::hashes::Hash;
 use daemon::dial::HostPort;
+use ledger::{Ledger, Verdict};
 use protocol::work::Work;
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 
-use crate::ledger::{Ledger, Verdict};
 use crate::provider::Seen;
 use crate::stats::Stats;
 
@@ -21,7 +21,7 @@ pub(crate) fn status(
     Box::new(move || {
         let clients = stats.clients();
         let channels: usize = clients.iter().map(|client| client.open().channels()).sum();
-        let totals = ledger.totals();
+        let totals = Arc::clone(&ledger.totals().borrow());
         let judged = |verdict| totals.verdicts.get(&verdict).copied().unwrap_or(0);
         let current = work.borrow().as_ref().map(|work| {
             json!({

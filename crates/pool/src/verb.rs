@@ -7,9 +7,9 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use daemon::config::Problems;
 use daemon::role;
+use ledger::{Format, Table};
 
 use crate::Config;
-use crate::ledger::{self, Format, Table};
 
 /// The pool's verbs.
 #[derive(Debug, Subcommand)]

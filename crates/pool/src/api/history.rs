@@ -4,11 +4,10 @@ use axum::Json;
 use axum::extract::{Query, State};
 use daemon::clock;
 use daemon::http::{Part, Problem, Routes, Window, routes};
+use ledger::{Block, History, Ledger, MinuteTotals, Outcome, Share, WorkerTotals};
 use protocol::target::HASHES_PER_DIFFICULTY;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-
-use crate::ledger::{Block, History, Ledger, MinuteTotals, Outcome, Share, WorkerTotals};
 
 /// How far minutes are looked back unless asked otherwise: an hour.
 const PAST_MS: u64 = 3_600_000;

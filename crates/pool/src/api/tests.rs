@@ -2,8 +2,11 @@ mod schema;
 
 use std::net::SocketAddr;
 
+use bitcoin::BlockHash;
+use bitcoin::hashes::Hash;
 use daemon::http::{Feed, Happening, Health, Page};
 use daemon::shutdown::Shutdown;
+use ledger::{Found, Judged, Ledger, Origin, Outcome, Record, Settings, Share, Source, Verdict};
 use prometheus_client::registry::Registry;
 use protocol::error_code;
 use protocol::server::ChannelKind;
@@ -12,16 +15,84 @@ use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::event::{self, PoolEvent};
-use crate::ledger::Ledger;
 use crate::stats::Connection;
 use crate::stats::tests::{connect, open, share, worker};
 
 const EXTENDED: ChannelKind = ChannelKind::Extended {
     extranonce_size: 16,
 };
+
+/// A ledger with 4 accepted and 2 rejected shares of 3 workers and one block, whose writer has ended.
+/// Its newest shares are one of each of alice.
+async fn filled() -> (TempDir, Ledger) {
+    let directory = TempDir::new().unwrap();
+    let settings = Settings {
+        directory: directory.path().to_owned(),
+        keep: 1 << 30,
+    };
+    let (ledger, recorders, closed) = ledger::open(&settings, 1, CancellationToken::new()).unwrap();
+    let source = |channel_id, user: &str, worker: Option<&str>| {
+        let peer = ([10, 10, 0, 10], 50_000).into();
+        let worker = worker.map(str::to_owned);
+        Arc::new(Source::new(peer, channel_id, user.to_owned(), worker))
+    };
+    let (alice, rig) = (source(2, "alice", None), source(3, "bob", Some("rig,1")));
+    let time_ms = 1_700_000_000_000;
+    let share = |source: &Arc<Source>, outcome| {
+        let source = Arc::clone(source);
+        let job_id = 3;
+        Record::Share(Share {
+            source,
+            time_ms,
+            job_id,
+            outcome,
+        })
+    };
+    let hash = |number| BlockHash::from_byte_array([number; 32]);
+    let accepted = |number| Outcome::Accepted {
+        hash: hash(number),
+        hashes: 1000.5,
+    };
+    let stale = || Outcome::Rejected {
+        reason: "stale-share".into(),
+    };
+    let found = Record::Found(Box::new(Found {
+        hash: hash(2),
+        height: Some(102),
+        source: Arc::clone(&rig),
+        time_ms,
+        job_id: 3,
+        origin: Origin::Template(7),
+    }));
+    let judged = Record::Judged(Box::new(Judged {
+        hash: hash(2),
+        time_ms,
+        verdict: Verdict::Accepted,
+        reason: None,
+    }));
+    let mut recorder = recorders.recorder();
+    let records = [
+        share(&alice, accepted(1)),
+        found,
+        share(&rig, accepted(2)),
+        judged,
+        share(&source(2, "\"carol\"", None), stale()),
+        share(&alice, accepted(3)),
+        share(&alice, accepted(4)),
+        share(&alice, stale()),
+    ];
+    for record in records {
+        recorder.record(record);
+    }
+    recorder.hand_over();
+    drop((recorder, recorders));
+    closed.await.unwrap();
+    (directory, ledger)
+}
 
 /// What a pool serves, and what it has to tell.
 struct Site {
@@ -35,7 +106,7 @@ struct Site {
 impl Site {
     async fn start() -> Self {
         let (stats, feed) = (Arc::new(Stats::default()), Feed::default());
-        let (directory, ledger) = Ledger::sample();
+        let (directory, ledger) = filled().await;
         let shutdown = Shutdown::default();
         let (_, health) = watch::channel(Health::Ready);
         let page = Page {
@@ -243,7 +314,7 @@ async fn the_workers_behind_a_channel_are_told_by_name() {
 async fn the_newest_shares_are_told_with_their_worth_or_their_fault() {
     let site = Site::start().await;
     let recent = site.json("/api/v1/shares/recent?limit=1").await;
-    assert_eq!((&recent["total"], &recent["limit"]), (&json!(2), &json!(1)));
+    assert_eq!((&recent["total"], &recent["limit"]), (&json!(6), &json!(1)));
     let newest = &recent["items"][0];
     assert_eq!(newest["user_identity"], "alice");
     assert_eq!(newest["error_code"], "stale-share");

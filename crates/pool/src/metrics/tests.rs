@@ -11,11 +11,11 @@ const EXTENDED: ChannelKind = ChannelKind::Extended {
     extranonce_size: 16,
 };
 
-/// Every series and its value, beside a ledger with this in it.
+/// Every series and its value, beside a ledger with these totals.
 fn scrape_with(totals: Totals, stats: &Arc<Stats>, max_series: usize) -> BTreeMap<String, f64> {
     let mut registry = Registry::default();
-    let ledger = Ledger::showing(totals);
-    Metrics::register(&mut registry, Arc::clone(stats), ledger, max_series);
+    let (_, totals) = watch::channel(Arc::new(totals));
+    Metrics::register(&mut registry, Arc::clone(stats), totals, max_series);
     let mut text = String::new();
     encode(&mut text, &registry).unwrap();
     let series = text.lines().filter(|line| !line.starts_with('#'));
@@ -145,8 +145,7 @@ fn a_name_cannot_break_out_of_its_label() {
     let name = "a\"} 7\nsv2_clients_total 99\n# EOF\n\\";
     open(&mut connection, 2, name, ChannelKind::Standard);
     let mut registry = Registry::default();
-    let ledger = Ledger::showing(Totals::default());
-    Metrics::register(&mut registry, stats, ledger, 10);
+    Metrics::register(&mut registry, stats, watch::channel(Arc::default()).1, 10);
     let mut text = String::new();
     encode(&mut text, &registry).unwrap();
     assert_eq!(text.matches("\nsv2_clients_total ").count(), 1, "{text}");

@@ -1,11 +1,11 @@
 use std::time::Duration;
 
+use ledger::{History, Settings};
 use tempfile::TempDir;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::ledger::{self, History, Settings};
 
 /// Records with `fill` on a connection of its own, and reads the ledger afterwards.
 async fn recorded(fill: impl FnOnce(&mut Recording)) -> (TempDir, History) {

@@ -1,7 +1,7 @@
 //! A whole pool that is killed and started again.
 
+use ledger::{History, verify};
 use nix::sys::signal::Signal;
-use pool::ledger::{History, verify};
 use regtest::{Program, free_port};
 use tempfile::TempDir;
 

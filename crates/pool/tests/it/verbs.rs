@@ -2,13 +2,14 @@
 
 use std::path::Path;
 use std::process::{Command, Output};
+use std::sync::Arc;
 
-use pool::ledger::{self, Settings};
+use bitcoin::BlockHash;
+use bitcoin::hashes::Hash;
+use ledger::{Outcome, Record, Settings, Share, Source};
 use rusqlite::Connection;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
-
-use crate::{share, source};
 
 fn pool(args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pool"));
@@ -23,7 +24,17 @@ fn ledger(directory: &Path) {
     };
     let (_, recorders, closed) = ledger::open(&settings, 1, CancellationToken::new()).unwrap();
     let mut recorder = recorders.recorder();
-    recorder.record(share(&source("alice"), 1));
+    let peer = ([10, 10, 0, 10], 50_000).into();
+    let source = Source::new(peer, 2, "alice".to_owned(), None);
+    recorder.record(Record::Share(Share {
+        source: Arc::new(source),
+        time_ms: 1_700_000_000_001,
+        job_id: 1,
+        outcome: Outcome::Accepted {
+            hash: BlockHash::from_byte_array([7; 32]),
+            hashes: 1.0,
+        },
+    }));
     recorder.hand_over();
     drop((recorder, recorders));
     closed.blocking_recv().unwrap();

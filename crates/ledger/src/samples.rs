@@ -1,21 +1,18 @@
 //! Records for tests.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use bitcoin::BlockHash;
 use bitcoin::hashes::Hash;
-use tempfile::TempDir;
-use tokio::sync::{broadcast, watch};
 
-use super::database::Database;
-use super::log::Log;
-use super::record::{Found, Judged, Origin, Outcome, Record, Share, Source, Verdict};
-use super::recovery::{self, Opened};
-use super::tally::Tally;
-use super::{Ledger, Totals};
+use crate::database::Database;
+use crate::log::Log;
+use crate::record::{Found, Judged, Origin, Outcome, Record, Share, Source, Verdict};
+use crate::recovery::{self, Opened};
+use crate::tally::Tally;
 
-pub(super) fn source(channel_id: u32, user: &str, worker: Option<&str>) -> Arc<Source> {
+pub(crate) fn source(channel_id: u32, user: &str, worker: Option<&str>) -> Arc<Source> {
     let peer = ([10, 10, 0, 10], 50_000).into();
     Arc::new(Source::new(
         peer,
@@ -25,13 +22,13 @@ pub(super) fn source(channel_id: u32, user: &str, worker: Option<&str>) -> Arc<S
     ))
 }
 
-pub(super) fn hash(number: u64) -> BlockHash {
+pub(crate) fn hash(number: u64) -> BlockHash {
     let mut bytes = [7; 32];
     bytes[..8].copy_from_slice(&number.to_le_bytes());
     BlockHash::from_byte_array(bytes)
 }
 
-pub(super) fn accepted(source: &Arc<Source>, number: u64) -> Record {
+pub(crate) fn accepted(source: &Arc<Source>, number: u64) -> Record {
     Record::Share(Share {
         source: Arc::clone(source),
         time_ms: 1_700_000_000_000 + number * 1000,
@@ -43,7 +40,7 @@ pub(super) fn accepted(source: &Arc<Source>, number: u64) -> Record {
     })
 }
 
-pub(super) fn rejected(source: &Arc<Source>, reason: &'static str) -> Record {
+pub(crate) fn rejected(source: &Arc<Source>, reason: &'static str) -> Record {
     Record::Share(Share {
         source: Arc::clone(source),
         time_ms: 1_700_000_000_000,
@@ -54,7 +51,7 @@ pub(super) fn rejected(source: &Arc<Source>, reason: &'static str) -> Record {
     })
 }
 
-pub(super) fn found(source: &Arc<Source>, number: u64, origin: Origin) -> Record {
+pub(crate) fn found(source: &Arc<Source>, number: u64, origin: Origin) -> Record {
     Record::Found(Box::new(Found {
         hash: hash(number),
         height: Some(102),
@@ -65,7 +62,7 @@ pub(super) fn found(source: &Arc<Source>, number: u64, origin: Origin) -> Record
     }))
 }
 
-pub(super) fn judged(number: u64, verdict: Verdict, reason: Option<&str>) -> Record {
+pub(crate) fn judged(number: u64, verdict: Verdict, reason: Option<&str>) -> Record {
     Record::Judged(Box::new(Judged {
         hash: hash(number),
         time_ms: 1_700_000_000_500,
@@ -74,14 +71,14 @@ pub(super) fn judged(number: u64, verdict: Verdict, reason: Option<&str>) -> Rec
     }))
 }
 
-pub(super) fn commit(log: &mut Log, records: &[Record]) {
+pub(crate) fn commit(log: &mut Log, records: &[Record]) {
     records.iter().for_each(|record| log.stage(record));
     log.commit().unwrap();
 }
 
 /// A ledger with 4 accepted and 2 rejected shares of 3 workers and one block, rolled up, and behind
 /// that a commit with 2 accepted ones, which is not.
-pub(super) fn ledger(directory: &Path) -> (Log, Database) {
+pub(crate) fn ledger(directory: &Path) -> (Log, Database) {
     let Opened {
         mut log,
         mut database,
@@ -108,35 +105,4 @@ pub(super) fn ledger(directory: &Path) -> (Log, Database) {
     database.roll_up(&tally, log.position()).unwrap();
     commit(&mut log, &[accepted(&alice, 5), accepted(&rig, 6)]);
     (log, database)
-}
-
-impl Ledger {
-    /// One that shows this and is nowhere.
-    pub(crate) fn showing(totals: Totals) -> Self {
-        Self {
-            directory: PathBuf::new(),
-            totals: watch::channel(Arc::new(totals)).1,
-            recent: watch::channel(Vec::new().into()).1,
-            trouble: watch::channel(None).1,
-            commits: broadcast::Sender::new(1),
-        }
-    }
-
-    /// One with shares, workers and a block, that nobody writes.
-    pub(crate) fn sample() -> (TempDir, Self) {
-        let directory = TempDir::new().unwrap();
-        drop(ledger(directory.path()));
-        let alice = source(2, "alice", None);
-        let newest = [rejected(&alice, "stale-share"), accepted(&alice, 1)];
-        let newest = newest.into_iter().filter_map(|record| match record {
-            Record::Share(share) => Some(share),
-            _ => None,
-        });
-        let sample = Self {
-            directory: directory.path().to_owned(),
-            recent: watch::channel(newest.collect()).1,
-            ..Self::showing(Totals::default())
-        };
-        (directory, sample)
-    }
 }

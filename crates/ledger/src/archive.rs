@@ -6,13 +6,13 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use tracing::debug;
 
-use super::database::Database;
-use super::segment::{self, Segment};
-use super::tally::Tally;
+use crate::database::Database;
+use crate::segment::{self, Segment};
+use crate::tally::Tally;
 
 /// Removes the oldest segments before `current` until no more than `keep` bytes are left. What is
 /// in them stays in the database, with a sum of its own, so that the rest can be verified.
-pub(super) fn trim(
+pub(crate) fn trim(
     directory: &Path,
     keep: u64,
     current: u32,

@@ -41,18 +41,18 @@ impl Source {
     }
 
     /// The number that `segment` knows it by.
-    pub(super) fn number_in(&self, segment: u32) -> Option<u32> {
+    pub(crate) fn number_in(&self, segment: u32) -> Option<u32> {
         let note = self.note.load(Ordering::Relaxed);
         (note >> 32 == u64::from(segment)).then_some(note as u32)
     }
 
     /// The number that the segment noted last knows it by.
-    pub(super) fn number(&self) -> u32 {
+    pub(crate) fn number(&self) -> u32 {
         self.note.load(Ordering::Relaxed) as u32
     }
 
     /// Only the writer, or the reader that made the source, calls this.
-    pub(super) fn note(&self, segment: u32, number: u32) {
+    pub(crate) fn note(&self, segment: u32, number: u32) {
         let note = u64::from(segment) << 32 | u64::from(number);
         self.note.store(note, Ordering::Relaxed);
     }
@@ -199,7 +199,7 @@ pub enum Record {
 
 impl Record {
     /// When it happened, in milliseconds since 1970.
-    pub(super) fn time_ms(&self) -> u64 {
+    pub(crate) fn time_ms(&self) -> u64 {
         match self {
             Self::Share(share) => share.time_ms,
             Self::Found(found) => found.time_ms,

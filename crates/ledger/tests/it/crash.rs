@@ -3,13 +3,33 @@
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::Arc;
 
+use bitcoin::BlockHash;
+use bitcoin::hashes::Hash;
+use ledger::{Outcome, Record, Settings, Share, Source};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use pool::ledger::{self, Settings};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-use crate::{share, source};
+fn source(user: &str) -> Arc<Source> {
+    let peer = ([10, 10, 0, 10], 50_000).into();
+    Arc::new(Source::new(peer, 2, user.to_owned(), None))
+}
+
+fn share(source: &Arc<Source>, number: u64) -> Record {
+    let mut hash = [7; 32];
+    hash[..8].copy_from_slice(&number.to_le_bytes());
+    Record::Share(Share {
+        source: Arc::clone(source),
+        time_ms: 1_700_000_000_000 + number,
+        job_id: 1,
+        outcome: Outcome::Accepted {
+            hash: BlockHash::from_byte_array(hash),
+            hashes: 1.0,
+        },
+    })
+}
 
 /// Says to the child where its ledger is.
 const DIRECTORY: &str = "LEDGER_OF_A_TEST";
@@ -82,7 +102,7 @@ fn accepted(directory: &Path) -> u64 {
     closed.blocking_recv().unwrap();
     let report = ledger::verify(directory).unwrap();
     assert_eq!(report.faults, Vec::<String>::new());
-    ledger.totals().accepted
+    ledger.totals().borrow().accepted
 }
 
 #[test]

@@ -6,10 +6,10 @@ use std::path::Path;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::database;
-use super::history::History;
-use super::record::Record;
-use super::walk::Walk;
+use crate::database;
+use crate::history::History;
+use crate::record::Record;
+use crate::walk::Walk;
 
 /// What to write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,29 +7,29 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use tracing::{info, warn};
 
-use super::database::Database;
-use super::directory::{self, Lock};
-use super::history::{self, Totals};
-use super::log::{Log, Position};
-use super::record::{Record, Share};
-use super::segment;
-use super::tally::Tally;
-use super::walk::Walk;
-use super::writer::RECENT;
+use crate::database::Database;
+use crate::directory::{self, Lock};
+use crate::history::{self, Totals};
+use crate::log::{Log, Position};
+use crate::record::{Record, Share};
+use crate::segment;
+use crate::tally::Tally;
+use crate::walk::Walk;
+use crate::writer::RECENT;
 
 /// A ledger that can be written.
 #[derive(Debug)]
-pub(super) struct Opened {
-    pub(super) lock: Lock,
-    pub(super) log: Log,
-    pub(super) database: Database,
-    pub(super) totals: Totals,
+pub(crate) struct Opened {
+    pub(crate) lock: Lock,
+    pub(crate) log: Log,
+    pub(crate) database: Database,
+    pub(crate) totals: Totals,
     /// The newest shares, the newest last.
-    pub(super) recent: VecDeque<Share>,
+    pub(crate) recent: VecDeque<Share>,
 }
 
 /// Takes the ledger in `directory` and brings the database up to the end of the log.
-pub(super) fn open(directory: &Path) -> anyhow::Result<Opened> {
+pub(crate) fn open(directory: &Path) -> anyhow::Result<Opened> {
     let lock = directory::lock(directory)?;
     let mut database = Database::open(directory)?;
     remove_archived(directory, database.archived()?)?;
@@ -106,7 +106,7 @@ fn replay(directory: &Path, database: &mut Database) -> anyhow::Result<(Log, Vec
 }
 
 /// The database counts whole commits of this very log: `place` is one between two of them.
-pub(super) fn check_place(
+pub(crate) fn check_place(
     directory: &Path,
     place: Position,
     rolled_up: Position,
@@ -128,7 +128,7 @@ pub(super) fn check_place(
 }
 
 /// The log, which ends at `end`, has all that the database counts.
-pub(super) fn check_end(
+pub(crate) fn check_end(
     directory: &Path,
     end: Position,
     rolled_up: Position,
@@ -148,7 +148,7 @@ pub(super) fn check_end(
 }
 
 /// Keeps the newest shares.
-pub(super) fn remember(records: Vec<Record>, recent: &mut VecDeque<Share>) {
+pub(crate) fn remember(records: Vec<Record>, recent: &mut VecDeque<Share>) {
     for record in records {
         if let Record::Share(share) = record {
             if recent.len() == RECENT {

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 
 /// What is needed of a file; tests have one that fails.
-pub(super) trait Disk {
+pub(crate) trait Disk {
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
     /// Makes durable what was written, the length included.
     fn sync(&self) -> io::Result<()>;
@@ -28,7 +28,7 @@ impl Disk for File {
 
 /// A file and the length up to which it is durable.
 #[derive(Debug)]
-pub(super) struct Tail<D = File> {
+pub(crate) struct Tail<D = File> {
     disk: D,
     len: u64,
     /// Something may stand behind `len` that must not.
@@ -37,7 +37,7 @@ pub(super) struct Tail<D = File> {
 
 impl<D: Disk> Tail<D> {
     /// A file of which the first `len` bytes are good. What stands behind them is cut off.
-    pub(super) fn cut(disk: D, len: u64) -> io::Result<Self> {
+    pub(crate) fn cut(disk: D, len: u64) -> io::Result<Self> {
         disk.set_len(len)?;
         Ok(Self {
             disk,
@@ -47,7 +47,7 @@ impl<D: Disk> Tail<D> {
     }
 
     /// The good bytes.
-    pub(super) fn len(&self) -> u64 {
+    pub(crate) fn len(&self) -> u64 {
         self.len
     }
 
@@ -56,7 +56,7 @@ impl<D: Disk> Tail<D> {
     ///
     /// A system that could not write a page may forget that it is to be written, so that syncing
     /// again would succeed without it. That is why everything is written again.
-    pub(super) fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         if self.is_torn {
             self.disk.set_len(self.len)?;
             self.is_torn = false;

@@ -1,6 +1,6 @@
 //! What it costs to record a share: as a row in SQLite, and in the ledger's log.
 //!
-//! `cargo bench -p pool --bench ledger`; the column of items per second counts shares. `TMPDIR`
+//! `cargo bench -p ledger`; the column of items per second counts shares. `TMPDIR`
 //! says on which disk: on one that syncs in no time (`/dev/shm`) only the processor is left.
 
 #![allow(clippy::unwrap_used, reason = "a bench fails by panicking")]
@@ -12,7 +12,7 @@ use bitcoin::BlockHash;
 use bitcoin::hashes::Hash;
 use divan::Bencher;
 use divan::counter::ItemsCount;
-use pool::ledger::{self, Outcome, Record, Recorder, Settings, Share, Source};
+use ledger::{Outcome, Record, Recorder, Settings, Share, Source};
 use rusqlite::{Connection, params};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;

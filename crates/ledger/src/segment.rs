@@ -15,17 +15,17 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::bytes::Records;
-use super::log::Position;
-use super::record::{Record, Source};
+use crate::bytes::Records;
+use crate::log::Position;
+use crate::record::{Record, Source};
 
 const MAGIC: [u8; 8] = *b"SV2SHARE";
 /// Of the file format. Raise it when a reader of today would misunderstand.
 const VERSION: u32 = 1;
 /// Bytes of a header.
-pub(super) const HEADER_LEN: usize = 28;
+pub(crate) const HEADER_LEN: usize = 28;
 /// Bytes of a commit before its payload.
-pub(super) const FRAME_LEN: usize = 16;
+pub(crate) const FRAME_LEN: usize = 16;
 
 /// What is wrong with a file of the log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -34,18 +34,18 @@ pub(super) const FRAME_LEN: usize = 16;
      away to begin a new ledger",
     file = file.display()
 )]
-pub(super) struct Damage {
+pub(crate) struct Damage {
     /// The file.
-    pub(super) file: PathBuf,
+    pub(crate) file: PathBuf,
     /// Where in it.
-    pub(super) offset: u64,
+    pub(crate) offset: u64,
     /// What is there.
-    pub(super) what: String,
+    pub(crate) what: String,
 }
 
 /// Why a file could not be read.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum SegmentError {
+pub(crate) enum SegmentError {
     /// It says something wrong.
     #[error(transparent)]
     Damage(#[from] Damage),
@@ -72,12 +72,12 @@ pub(super) enum SegmentError {
 }
 
 /// The path of segment `number`.
-pub(super) fn path(directory: &Path, number: u32) -> PathBuf {
+pub(crate) fn path(directory: &Path, number: u32) -> PathBuf {
     directory.join(format!("shares-{number:010}.log"))
 }
 
 /// The segments in `directory`, by number and size in bytes.
-pub(super) fn list(directory: &Path) -> io::Result<Vec<(u32, u64)>> {
+pub(crate) fn list(directory: &Path) -> io::Result<Vec<(u32, u64)>> {
     let mut segments = Vec::new();
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
@@ -95,7 +95,7 @@ pub(super) fn list(directory: &Path) -> io::Result<Vec<(u32, u64)>> {
 }
 
 /// That segment `number` has no header.
-pub(super) fn without_header(directory: &Path, number: u32) -> Damage {
+pub(crate) fn without_header(directory: &Path, number: u32) -> Damage {
     Damage {
         file: path(directory, number),
         offset: 0,
@@ -104,7 +104,7 @@ pub(super) fn without_header(directory: &Path, number: u32) -> Damage {
 }
 
 /// The header of a segment.
-pub(super) fn header(number: u32, first_commit: u64) -> [u8; HEADER_LEN] {
+pub(crate) fn header(number: u32, first_commit: u64) -> [u8; HEADER_LEN] {
     let mut header = [0; HEADER_LEN];
     header[..8].copy_from_slice(&MAGIC);
     header[8..12].copy_from_slice(&VERSION.to_le_bytes());
@@ -116,7 +116,7 @@ pub(super) fn header(number: u32, first_commit: u64) -> [u8; HEADER_LEN] {
 }
 
 /// Fills in the first [`FRAME_LEN`] bytes of `frame`, behind which the payload stands.
-pub(super) fn seal(commit: u64, frame: &mut [u8]) {
+pub(crate) fn seal(commit: u64, frame: &mut [u8]) {
     let len = (frame.len() - FRAME_LEN) as u32;
     frame[8..16].copy_from_slice(&commit.to_le_bytes());
     let checksum = crc32fast::hash(&frame[8..]);
@@ -126,7 +126,7 @@ pub(super) fn seal(commit: u64, frame: &mut [u8]) {
 
 /// A segment, read from the beginning.
 #[derive(Debug)]
-pub(super) struct Segment {
+pub(crate) struct Segment {
     file: PathBuf,
     number: u32,
     bytes: Vec<u8>,
@@ -137,7 +137,7 @@ pub(super) struct Segment {
 
 impl Segment {
     /// Opens segment `number`. `None` if its header was never written: a crash came first.
-    pub(super) fn open(directory: &Path, number: u32) -> Result<Option<Self>, SegmentError> {
+    pub(crate) fn open(directory: &Path, number: u32) -> Result<Option<Self>, SegmentError> {
         let file = path(directory, number);
         let bytes = match fs::read(&file) {
             Ok(bytes) => bytes,
@@ -175,7 +175,7 @@ impl Segment {
     }
 
     /// Where the next commit begins.
-    pub(super) fn position(&self) -> Position {
+    pub(crate) fn position(&self) -> Position {
         Position {
             segment: self.number,
             offset: self.offset as u64,
@@ -184,17 +184,17 @@ impl Segment {
     }
 
     /// Sources defined so far.
-    pub(super) fn sources(&self) -> u32 {
+    pub(crate) fn sources(&self) -> u32 {
         self.sources.len() as u32
     }
 
     /// Bytes that were not read: after the last commit, those of one that is not whole.
-    pub(super) fn rest(&self) -> usize {
+    pub(crate) fn rest(&self) -> usize {
         self.bytes.len() - self.offset
     }
 
     /// The records of the next commit; `None` at the end, also if a part of a commit stands there.
-    pub(super) fn next(&mut self) -> Result<Option<Vec<Record>>, Damage> {
+    pub(crate) fn next(&mut self) -> Result<Option<Vec<Record>>, Damage> {
         let Some(end) = whole(&self.bytes, self.offset) else {
             return match self.later_commit() {
                 None => Ok(None),
@@ -238,7 +238,7 @@ impl Segment {
     }
 
     /// That `what` stands where the next commit is due.
-    pub(super) fn damage(&self, what: String) -> Damage {
+    pub(crate) fn damage(&self, what: String) -> Damage {
         Damage {
             file: self.file.clone(),
             offset: self.offset as u64,

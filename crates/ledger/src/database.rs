@@ -9,9 +9,9 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use rusqlite::{CachedStatement, Connection, Transaction, params};
 
-use super::log::Position;
-use super::record::{Found, Judged};
-use super::tally::{FoundBlock, Sum, Tally};
+use crate::log::Position;
+use crate::record::{Found, Judged};
+use crate::tally::{FoundBlock, Sum, Tally};
 
 /// Turns a database of the version that is its index into one of the next version.
 const MIGRATIONS: &[&str] = &[include_str!("database/schema-1.sql")];
@@ -23,12 +23,12 @@ const APPLICATION_ID: i32 = i32::from_be_bytes(*b"SV2L");
 const PATIENCE: Duration = Duration::from_millis(250);
 
 /// The database's file in the ledger's directory.
-pub(super) fn path(directory: &Path) -> PathBuf {
+pub(crate) fn path(directory: &Path) -> PathBuf {
     directory.join("ledger.sqlite")
 }
 
 /// Whether the version of `connection` is ours. An older one is 0 or what it was written with.
-pub(super) fn version(connection: &Connection) -> anyhow::Result<usize> {
+pub(crate) fn version(connection: &Connection) -> anyhow::Result<usize> {
     let version: usize = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let known = MIGRATIONS.len();
     if version > known {
@@ -41,15 +41,15 @@ pub(super) fn version(connection: &Connection) -> anyhow::Result<usize> {
 }
 
 /// The newest version, which everything but the migration works with.
-pub(super) const CURRENT: usize = MIGRATIONS.len();
+pub(crate) const CURRENT: usize = MIGRATIONS.len();
 
 /// The connection that writes.
 #[derive(Debug)]
-pub(super) struct Database(Connection);
+pub(crate) struct Database(Connection);
 
 impl Database {
     /// Opens the database in `directory`; makes it, or brings it up to date, first.
-    pub(super) fn open(directory: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn open(directory: &Path) -> anyhow::Result<Self> {
         let path = path(directory);
         let open = || -> anyhow::Result<Self> {
             let mut connection = Connection::open(&path)?;
@@ -63,22 +63,22 @@ impl Database {
     }
 
     /// Up to where the log is counted.
-    pub(super) fn position(&self) -> rusqlite::Result<Position> {
+    pub(crate) fn position(&self) -> rusqlite::Result<Position> {
         position(&self.0)
     }
 
     /// The newest segment whose file may be gone.
-    pub(super) fn archived(&self) -> rusqlite::Result<u32> {
+    pub(crate) fn archived(&self) -> rusqlite::Result<u32> {
         archived(&self.0)
     }
 
     /// For reading while nothing is written.
-    pub(super) fn connection(&self) -> &Connection {
+    pub(crate) fn connection(&self) -> &Connection {
         &self.0
     }
 
     /// Adds `tally`, which ends at `position`. Returns how many blocks were not known yet.
-    pub(super) fn roll_up(&mut self, tally: &Tally, position: Position) -> rusqlite::Result<u64> {
+    pub(crate) fn roll_up(&mut self, tally: &Tally, position: Position) -> rusqlite::Result<u64> {
         let transaction = self.0.transaction()?;
         add_workers(
             &transaction,
@@ -98,7 +98,7 @@ impl Database {
     }
 
     /// Notes what workers did in `segment`, the oldest one.
-    pub(super) fn archive(&mut self, segment: u32, tally: &Tally) -> rusqlite::Result<()> {
+    pub(crate) fn archive(&mut self, segment: u32, tally: &Tally) -> rusqlite::Result<()> {
         let transaction = self.0.transaction()?;
         {
             let mut add = transaction.prepare_cached(
@@ -118,7 +118,7 @@ impl Database {
 
     /// Moves everything from the write-ahead log to the disk. `false` if somebody reads an older
     /// state.
-    pub(super) fn settle(&self) -> rusqlite::Result<bool> {
+    pub(crate) fn settle(&self) -> rusqlite::Result<bool> {
         let busy: bool = self
             .0
             .query_row("PRAGMA wal_checkpoint(truncate)", [], |row| row.get(0))?;
@@ -127,7 +127,7 @@ impl Database {
 }
 
 /// Up to where the log is in the database of `connection`.
-pub(super) fn position(connection: &Connection) -> rusqlite::Result<Position> {
+pub(crate) fn position(connection: &Connection) -> rusqlite::Result<Position> {
     connection.query_row(
         "SELECT segment, offset, next_commit FROM position",
         [],
@@ -142,7 +142,7 @@ pub(super) fn position(connection: &Connection) -> rusqlite::Result<Position> {
 }
 
 /// The newest segment whose file may be gone.
-pub(super) fn archived(connection: &Connection) -> rusqlite::Result<u32> {
+pub(crate) fn archived(connection: &Connection) -> rusqlite::Result<u32> {
     connection.query_row("SELECT archived FROM position", [], |row| row.get(0))
 }
 

@@ -1,4 +1,4 @@
-//! The ledger: every share and every block, on disk before anybody is told.
+//! The pool's ledger: every share and every block, on disk before anybody is told.
 //!
 //! ```text
 //!   connections ──Recorder──▶ queue ──▶ writer thread ──▶ log (segments)       every commit
@@ -127,8 +127,8 @@ pub fn open(
 
 impl Ledger {
     /// Everything together, as of a moment ago.
-    pub fn totals(&self) -> Arc<Totals> {
-        Arc::clone(&self.totals.borrow())
+    pub fn totals(&self) -> watch::Receiver<Arc<Totals>> {
+        self.totals.clone()
     }
 
     /// The newest shares, the newest first.

@@ -9,9 +9,9 @@ use rusqlite::{Connection, OpenFlags, Row};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::database;
-use super::record::Verdict;
-use super::tally::Tally;
+use crate::database;
+use crate::record::Verdict;
+use crate::tally::Tally;
 
 /// How long to wait for somebody who holds the database locked.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -33,7 +33,7 @@ pub struct Totals {
 
 impl Totals {
     /// Adds a tally, of whose blocks `new_blocks` were not known.
-    pub(super) fn add(&mut self, tally: &Tally, new_blocks: u64) {
+    pub(crate) fn add(&mut self, tally: &Tally, new_blocks: u64) {
         self.accepted = tally.accepted;
         for (_, sum) in tally.sources.values() {
             self.hashes += sum.hashes;
@@ -137,7 +137,7 @@ impl History {
     }
 
     /// Within the transaction.
-    pub(super) fn connection(&self) -> &Connection {
+    pub(crate) fn connection(&self) -> &Connection {
         &self.0
     }
 
@@ -237,7 +237,7 @@ fn count_blocks(connection: &Connection) -> rusqlite::Result<usize> {
 }
 
 /// Everything together, in the database of `connection`.
-pub(super) fn totals(connection: &Connection) -> rusqlite::Result<Totals> {
+pub(crate) fn totals(connection: &Connection) -> rusqlite::Result<Totals> {
     let sums = "SELECT coalesce(sum(accepted), 0), total(hashes) FROM workers";
     let (accepted, hashes): (u64, f64) =
         connection.query_row(sums, [], |row| Ok((row.get(0)?, row.get(1)?)))?;

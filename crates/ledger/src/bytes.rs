@@ -19,7 +19,7 @@ use std::sync::Arc;
 use bitcoin::BlockHash;
 use bitcoin::hashes::Hash;
 
-use super::record::{Found, Judged, Origin, Outcome, Record, Share, Source, Verdict};
+use crate::record::{Found, Judged, Origin, Outcome, Record, Share, Source, Verdict};
 
 const SOURCE: u8 = 1;
 const ACCEPTED: u8 = 2;
@@ -34,10 +34,10 @@ const NO_HEIGHT: u64 = u64::MAX;
 /// What a commit's payload says instead of a record.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub(super) struct Malformed(String);
+pub(crate) struct Malformed(String);
 
 /// Defines `source` as `number`.
-pub(super) fn put_source(source: &Source, number: u32, out: &mut Vec<u8>) {
+pub(crate) fn put_source(source: &Source, number: u32, out: &mut Vec<u8>) {
     out.push(SOURCE);
     out.extend(number.to_le_bytes());
     out.extend(source.channel_id.to_le_bytes());
@@ -47,7 +47,7 @@ pub(super) fn put_source(source: &Source, number: u32, out: &mut Vec<u8>) {
 }
 
 /// Appends `record`, whose source has `number`.
-pub(super) fn put(record: &Record, number: u32, out: &mut Vec<u8>) {
+pub(crate) fn put(record: &Record, number: u32, out: &mut Vec<u8>) {
     match record {
         Record::Share(share) => {
             let common = |tag| head(tag, number, share.time_ms, share.job_id);
@@ -116,7 +116,7 @@ fn put_bytes(bytes: &[u8], out: &mut Vec<u8>) {
 }
 
 /// Reads the records of one commit.
-pub(super) struct Records<'a> {
+pub(crate) struct Records<'a> {
     rest: &'a [u8],
     segment: u32,
     /// Those of the segment so far, by number.
@@ -124,7 +124,7 @@ pub(super) struct Records<'a> {
 }
 
 impl<'a> Records<'a> {
-    pub(super) fn new(payload: &'a [u8], segment: u32, sources: &'a mut Vec<Arc<Source>>) -> Self {
+    pub(crate) fn new(payload: &'a [u8], segment: u32, sources: &'a mut Vec<Arc<Source>>) -> Self {
         Self {
             rest: payload,
             segment,
@@ -133,7 +133,7 @@ impl<'a> Records<'a> {
     }
 
     /// The next record; definitions of sources are taken in on the way.
-    pub(super) fn next(&mut self) -> Result<Option<Record>, Malformed> {
+    pub(crate) fn next(&mut self) -> Result<Option<Record>, Malformed> {
         while !self.rest.is_empty() {
             let [tag] = self.array()?;
             match tag {

@@ -4,7 +4,7 @@ use std::sync::mpsc::{SyncSender, TrySendError};
 
 use tokio::sync::oneshot;
 
-use super::record::{Outcome, Record};
+use crate::record::{Outcome, Record};
 
 /// Records that a recorder holds before it says that it is full: what a busy connection sends while
 /// a slow disk makes one commit.
@@ -12,15 +12,15 @@ const MAX_UNRECORDED: usize = 2000;
 
 /// What a recorder hands to the writer at once.
 #[derive(Debug)]
-pub(super) struct Batch {
-    pub(super) records: Vec<Record>,
+pub(crate) struct Batch {
+    pub(crate) records: Vec<Record>,
     /// Told when they are durable; dropped when they will never be.
-    pub(super) durable: oneshot::Sender<()>,
+    pub(crate) durable: oneshot::Sender<()>,
 }
 
 /// Makes recorders. The ledger's writer lives as long as this, a clone, or a recorder of it.
 #[derive(Debug, Clone)]
-pub struct Recorders(pub(super) SyncSender<Batch>);
+pub struct Recorders(pub(crate) SyncSender<Batch>);
 
 impl Recorders {
     /// One for a task of its own.

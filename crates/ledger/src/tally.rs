@@ -3,65 +3,65 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::record::{Found, Judged, Outcome, Record, Share, Source};
+use crate::record::{Found, Judged, Outcome, Record, Share, Source};
 
 /// Milliseconds of a minute.
 const MINUTE: u64 = 60_000;
 
 /// A sum of shares.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Sum {
-    pub(super) accepted: u64,
-    pub(super) hashes: f64,
+pub(crate) struct Sum {
+    pub(crate) accepted: u64,
+    pub(crate) hashes: f64,
     /// By reason.
-    pub(super) rejected: BTreeMap<String, u64>,
+    pub(crate) rejected: BTreeMap<String, u64>,
     /// When the last share was judged, in milliseconds since 1970.
-    pub(super) last_ms: u64,
+    pub(crate) last_ms: u64,
 }
 
 /// The sum of one minute.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(super) struct Minute {
-    pub(super) accepted: u64,
-    pub(super) rejected: u64,
-    pub(super) hashes: f64,
+pub(crate) struct Minute {
+    pub(crate) accepted: u64,
+    pub(crate) rejected: u64,
+    pub(crate) hashes: f64,
 }
 
 /// A block, and the number of the share that it counts as.
 #[derive(Debug, Clone)]
-pub(super) struct FoundBlock {
-    pub(super) found: Box<Found>,
-    pub(super) share: Option<u64>,
+pub(crate) struct FoundBlock {
+    pub(crate) found: Box<Found>,
+    pub(crate) share: Option<u64>,
 }
 
 /// The sums of consecutive records of one segment.
 #[derive(Debug, Default)]
-pub(super) struct Tally {
+pub(crate) struct Tally {
     /// By the number of the source in its segment.
-    pub(super) sources: HashMap<u32, (Arc<Source>, Sum)>,
+    pub(crate) sources: HashMap<u32, (Arc<Source>, Sum)>,
     /// By minutes since 1970.
-    pub(super) minutes: BTreeMap<u64, Minute>,
-    pub(super) found: Vec<FoundBlock>,
-    pub(super) judged: Vec<Judged>,
+    pub(crate) minutes: BTreeMap<u64, Minute>,
+    pub(crate) found: Vec<FoundBlock>,
+    pub(crate) judged: Vec<Judged>,
     /// Accepted shares of all time, up to and with these.
-    pub(super) accepted: u64,
+    pub(crate) accepted: u64,
 }
 
 impl Tally {
     /// Empty, after so many accepted shares.
-    pub(super) fn after(accepted: u64) -> Self {
+    pub(crate) fn after(accepted: u64) -> Self {
         Self {
             accepted,
             ..Self::default()
         }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.sources.is_empty() && self.found.is_empty() && self.judged.is_empty()
     }
 
     /// Adds a record, whose source has its number in the segment.
-    pub(super) fn add(&mut self, record: &Record) {
+    pub(crate) fn add(&mut self, record: &Record) {
         match record {
             Record::Share(share) => self.share(share),
             Record::Found(found) => self.found.push(FoundBlock {
@@ -108,11 +108,11 @@ impl Tally {
 
 impl Sum {
     /// Rejected for whatever reason.
-    pub(super) fn rejections(&self) -> u64 {
+    pub(crate) fn rejections(&self) -> u64 {
         self.rejected.values().sum()
     }
 
-    pub(super) fn add(&mut self, other: &Self) {
+    pub(crate) fn add(&mut self, other: &Self) {
         self.accepted += other.accepted;
         self.hashes += other.hashes;
         self.last_ms = self.last_ms.max(other.last_ms);

@@ -4,25 +4,25 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::bytes;
-use super::record::{Record, Source};
-use super::segment::{self, FRAME_LEN, HEADER_LEN};
-use super::tail::Tail;
+use crate::bytes;
+use crate::record::{Record, Source};
+use crate::segment::{self, FRAME_LEN, HEADER_LEN};
+use crate::tail::Tail;
 
 /// A place between two commits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Position {
+pub(crate) struct Position {
     /// The segment.
-    pub(super) segment: u32,
+    pub(crate) segment: u32,
     /// The byte in its file where the next commit begins.
-    pub(super) offset: u64,
+    pub(crate) offset: u64,
     /// The number of that commit.
-    pub(super) commit: u64,
+    pub(crate) commit: u64,
 }
 
 impl Position {
     /// Where every log begins.
-    pub(super) const START: Self = Self {
+    pub(crate) const START: Self = Self {
         segment: 1,
         offset: HEADER_LEN as u64,
         commit: 1,
@@ -31,7 +31,7 @@ impl Position {
 
 /// The end of the log.
 #[derive(Debug)]
-pub(super) struct Log {
+pub(crate) struct Log {
     directory: PathBuf,
     segment: u32,
     tail: Tail,
@@ -45,7 +45,7 @@ pub(super) struct Log {
 impl Log {
     /// Goes on behind `position`, where `sources` are defined in the segment. What stands behind
     /// is cut off.
-    pub(super) fn resume(directory: &Path, position: Position, sources: u32) -> io::Result<Self> {
+    pub(crate) fn resume(directory: &Path, position: Position, sources: u32) -> io::Result<Self> {
         let path = segment::path(directory, position.segment);
         let file = OpenOptions::new().write(true).open(path)?;
         Ok(Self {
@@ -59,7 +59,7 @@ impl Log {
     }
 
     /// Begins segment `number` with commit `first_commit`.
-    pub(super) fn create(directory: &Path, number: u32, first_commit: u64) -> io::Result<Self> {
+    pub(crate) fn create(directory: &Path, number: u32, first_commit: u64) -> io::Result<Self> {
         let file = create_segment(directory, number, first_commit)?;
         Ok(Self {
             directory: directory.to_owned(),
@@ -72,7 +72,7 @@ impl Log {
     }
 
     /// The end of what is durable.
-    pub(super) fn position(&self) -> Position {
+    pub(crate) fn position(&self) -> Position {
         Position {
             segment: self.segment,
             offset: self.tail.len(),
@@ -81,12 +81,12 @@ impl Log {
     }
 
     /// Bytes staged.
-    pub(super) fn staged(&self) -> usize {
+    pub(crate) fn staged(&self) -> usize {
         self.staged.len()
     }
 
     /// Puts `record` into the next commit.
-    pub(super) fn stage(&mut self, record: &Record) {
+    pub(crate) fn stage(&mut self, record: &Record) {
         if self.staged.is_empty() {
             self.staged.resize(FRAME_LEN, 0);
         }
@@ -111,7 +111,7 @@ impl Log {
     }
 
     /// Makes what is staged durable. After an error it is staged still, and nothing of it counts.
-    pub(super) fn commit(&mut self) -> io::Result<()> {
+    pub(crate) fn commit(&mut self) -> io::Result<()> {
         if self.staged.is_empty() {
             return Ok(());
         }
@@ -124,7 +124,7 @@ impl Log {
 
     /// Goes on in a new segment. Nothing may be staged, and everything must be rolled up: sources
     /// get other numbers.
-    pub(super) fn rotate(&mut self) -> io::Result<()> {
+    pub(crate) fn rotate(&mut self) -> io::Result<()> {
         let next = Self::create(&self.directory, self.segment + 1, self.next_commit)?;
         *self = next;
         Ok(())

@@ -5,21 +5,21 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
-use super::log::Position;
-use super::record::Record;
-use super::segment::{self, Segment};
+use crate::log::Position;
+use crate::record::Record;
+use crate::segment::{self, Segment};
 
 /// One commit and its place.
 #[derive(Debug)]
-pub(super) struct Commit {
-    pub(super) start: Position,
-    pub(super) end: Position,
-    pub(super) records: Vec<Record>,
+pub(crate) struct Commit {
+    pub(crate) start: Position,
+    pub(crate) end: Position,
+    pub(crate) records: Vec<Record>,
 }
 
 /// Reads the commits of consecutive segments, and checks that nothing is missing between them.
 #[derive(Debug)]
-pub(super) struct Walk {
+pub(crate) struct Walk {
     directory: PathBuf,
     /// The numbers of the segments not yet begun.
     ahead: VecDeque<u32>,
@@ -29,7 +29,7 @@ pub(super) struct Walk {
 
 impl Walk {
     /// From the beginning of segment `first`.
-    pub(super) fn new(directory: &Path, first: u32) -> anyhow::Result<Self> {
+    pub(crate) fn new(directory: &Path, first: u32) -> anyhow::Result<Self> {
         let shown = directory.display();
         let listed = segment::list(directory).with_context(|| shown.to_string())?;
         let numbers = listed.into_iter().map(|(number, _)| number);
@@ -52,7 +52,7 @@ impl Walk {
     }
 
     /// The next commit; `None` at the end of the log.
-    pub(super) fn next(&mut self) -> anyhow::Result<Option<Commit>> {
+    pub(crate) fn next(&mut self) -> anyhow::Result<Option<Commit>> {
         loop {
             if let Some(segment) = &mut self.segment {
                 let start = segment.position();
@@ -100,22 +100,22 @@ impl Walk {
     }
 
     /// Where the log ends, as far as it was read.
-    pub(super) fn end(&self) -> Position {
+    pub(crate) fn end(&self) -> Position {
         self.end
     }
 
     /// Sources defined in the last segment.
-    pub(super) fn sources(&self) -> u32 {
+    pub(crate) fn sources(&self) -> u32 {
         self.segment.as_ref().map_or(0, Segment::sources)
     }
 
     /// Bytes behind the end, of a commit that is not whole.
-    pub(super) fn torn(&self) -> usize {
+    pub(crate) fn torn(&self) -> usize {
         self.segment.as_ref().map_or(0, Segment::rest)
     }
 
     /// Whether there was no segment at all.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.segment.is_none()
     }
 }

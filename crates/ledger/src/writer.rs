@@ -11,18 +11,18 @@ use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
-use super::archive;
-use super::database::Database;
-use super::directory::Lock;
-use super::history::Totals;
-use super::log::Log;
-use super::record::{Record, Share};
-use super::recorder::Batch;
-use super::recovery::{Opened, remember};
-use super::tally::Tally;
+use crate::archive;
+use crate::database::Database;
+use crate::directory::Lock;
+use crate::history::Totals;
+use crate::log::Log;
+use crate::record::{Record, Share};
+use crate::recorder::Batch;
+use crate::recovery::{Opened, remember};
+use crate::tally::Tally;
 
 /// Shares kept for those who look at the newest.
-pub(super) const RECENT: usize = 1000;
+pub(crate) const RECENT: usize = 1000;
 
 /// Bytes of a commit above which the rest waits for the next one.
 const MAX_COMMIT: usize = 4 << 20;
@@ -57,16 +57,16 @@ const RETRY: Duration = Duration::from_millis(250);
 /// What others see of the ledger. Of all but the commits only the newest matters; who is slow to
 /// take commits loses the oldest.
 #[derive(Debug, Clone)]
-pub(super) struct Shown {
-    pub(super) totals: watch::Sender<Arc<Totals>>,
-    pub(super) recent: watch::Sender<Arc<[Share]>>,
-    pub(super) trouble: watch::Sender<Option<String>>,
-    pub(super) commits: broadcast::Sender<Arc<[Record]>>,
+pub(crate) struct Shown {
+    pub(crate) totals: watch::Sender<Arc<Totals>>,
+    pub(crate) recent: watch::Sender<Arc<[Share]>>,
+    pub(crate) trouble: watch::Sender<Option<String>>,
+    pub(crate) commits: broadcast::Sender<Arc<[Record]>>,
 }
 
 /// The thread's state.
 #[derive(Debug)]
-pub(super) struct Writer {
+pub(crate) struct Writer {
     directory: PathBuf,
     keep: u64,
     log: Log,
@@ -96,7 +96,7 @@ fn rest(batches: &[Batch], now_ms: u64) -> Duration {
 
 impl Writer {
     /// For the ledger in `directory`, of whose log `keep` bytes stay.
-    pub(super) fn new(
+    pub(crate) fn new(
         opened: Opened,
         directory: PathBuf,
         keep: u64,
@@ -119,7 +119,7 @@ impl Writer {
     }
 
     /// Writes until nobody is left to send batches, or the disk refuses while the role stops.
-    pub(super) fn run(mut self, queue: &Receiver<Batch>) {
+    pub(crate) fn run(mut self, queue: &Receiver<Batch>) {
         let mut batches = Vec::new();
         loop {
             let is_over = !self.gather(queue, &mut batches);
@@ -225,7 +225,7 @@ impl Writer {
             }
             Err(error) => self.trouble(Some(format!(
                 "cannot update {}: {error}; shares are recorded, but totals stand still",
-                super::database::path(&self.directory).display()
+                crate::database::path(&self.directory).display()
             ))),
         }
         let took = start.elapsed() * ROLL_UP_PART;
@@ -247,7 +247,7 @@ impl Writer {
     }
 
     /// Shows others the newest shares and totals. Who sees a total sees what made it, too.
-    pub(super) fn publish(&self) {
+    pub(crate) fn publish(&self) {
         let newest_first = self.recent.iter().rev().cloned();
         self.shown.recent.send_replace(newest_first.collect());
         let totals = Arc::new(self.totals.clone());
@@ -274,8 +274,8 @@ impl Writer {
 mod tests {
     use tokio::sync::oneshot;
 
-    use super::super::samples::{accepted, source};
     use super::*;
+    use crate::samples::{accepted, source};
 
     /// Milliseconds of rest after batches of so many records, whose first is so many seconds old.
     fn rest_after(batches: &[(u64, usize)]) -> u128 {

@@ -6,13 +6,13 @@ use std::path::Path;
 
 use bitcoin::BlockHash;
 
-use super::database;
-use super::history::{Block, History};
-use super::log::Position;
-use super::record::Verdict;
-use super::recovery::{check_end, check_place};
-use super::tally::{Sum, Tally};
-use super::walk::Walk;
+use crate::database;
+use crate::history::{Block, History};
+use crate::log::Position;
+use crate::record::Verdict;
+use crate::recovery::{check_end, check_place};
+use crate::tally::{Sum, Tally};
+use crate::walk::Walk;
 
 /// Sums are added in another order than they were, so their last digits may differ.
 const ROUNDING: f64 = 1e-6;

@@ -8,12 +8,12 @@ use anyhow::{Context, bail};
 
 /// Held as long as a pool writes. The system takes it back however the pool ends.
 #[derive(Debug)]
-pub(super) struct Lock {
+pub(crate) struct Lock {
     _file: File,
 }
 
 /// Makes `directory` if there is none, and takes it for this process.
-pub(super) fn lock(directory: &Path) -> anyhow::Result<Lock> {
+pub(crate) fn lock(directory: &Path) -> anyhow::Result<Lock> {
     const REMEDY: &str = "see the key ledger.directory";
     fs::create_dir_all(directory)
         .with_context(|| format!("{}: cannot be made; {REMEDY}", directory.display()))?;
