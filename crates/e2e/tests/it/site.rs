@@ -209,8 +209,9 @@ impl Drop for Site {
 #[track_caller]
 pub(crate) fn last_json(output: &Output) -> Value {
     let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{}\n{stderr}", output.status);
     let stdout = String::from_utf8_lossy(&output.stdout);
+    let status = output.status;
+    assert!(status.success(), "{status}\n{stdout}\n{stderr}");
     let line = stdout.lines().last().unwrap_or_default();
     serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {stdout}\n{stderr}"))
 }

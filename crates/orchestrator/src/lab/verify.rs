@@ -12,17 +12,22 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::Lab;
-use super::first_block::{self, Since};
+use super::first_block::{self, FirstBlock, Since};
 use crate::backend::{Backend, State};
 use crate::probe::Readiness;
 use crate::progress::{Event, Progress};
 use crate::rpc;
 use crate::service::Origin;
 use crate::topology::{Kind, MiningPath};
-use question::{Question, Told, declared, number, provider, recorded, solved, submitted, told};
+use question::{
+    JOBS, Question, Told, declared, is_settled, number, provider, recorded, solved, submitted,
+    told, was_taken,
+};
 
 /// What a hop knows of a block comes within a moment of the block.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Blocks mined on one way until the pool has taken the job of one of them before it was found.
+const TRIES: usize = 5;
 /// Pause between two questions.
 const POLL: Duration = Duration::from_millis(20);
 
@@ -82,33 +87,21 @@ impl Lab {
                 "mining through {}",
                 path.hops.join(" -> ")
             )));
-            stories.push(self.follow(path).await?);
+            stories.push(self.follow(path, progress).await?);
         }
         Ok(stories)
     }
 
-    async fn follow(&self, path: MiningPath) -> Result<Story> {
+    async fn follow(&self, path: MiningPath, progress: Progress<'_>) -> Result<Story> {
         for hop in &path.hops {
             self.wait_until_ready(hop).await?;
         }
-        let rpc = self.rpc()?;
-        let height = rpc.block_count().await?;
         let miner = path.hops.first().context("a path begins with a miner")?;
         let accepted = number(
             &self.ask_hop(miner, "/api/v1/status").await,
             "blocks_accepted",
         );
-        self.ask_miner(miner, 1).await?;
-        let silent = &crate::progress::silent;
-        let paths = vec![path.clone()];
-        let hurry = async |miner: &str| self.hurry(miner).await;
-        let since = Since {
-            above: height,
-            began: Instant::now(),
-            network: self.network(),
-        };
-        let found = first_block::wait(&rpc, paths, since, silent, hurry).await?;
-        let block = found.into_iter().next().context("there was one path")?;
+        let block = self.mine_through(&path, miner, progress).await?;
         let mut checks = vec![self.in_chain(block.hash).await?];
         let mut questions = self.questions(&path, block.height, block.hash, accepted);
         let (explorers, mut left_out) = self.explorers(&path, block.hash).await?;
@@ -130,6 +123,63 @@ impl Lab {
             checks,
             left_out,
         })
+    }
+
+    /// Mines a block through a way.
+    ///
+    /// Miners behind a job declarator client work on a job at once (SV2 6.3: optimistic mining), and
+    /// may find its block before the pool has taken it. That one is in the chain, but proves nothing
+    /// of the way: another is mined.
+    async fn mine_through(
+        &self,
+        path: &MiningPath,
+        miner: &str,
+        progress: Progress<'_>,
+    ) -> Result<FirstBlock> {
+        let is_client = |hop: &&String| {
+            let kind = self.topology.service(hop).map(|service| &service.kind);
+            let is_ours = self
+                .service(hop)
+                .is_ok_and(|spec| spec.origin == Origin::Ours);
+            matches!(kind, Some(Kind::Jdc(_))) && is_ours
+        };
+        let client = path.hops.iter().find(is_client);
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            if let Some(client) = client {
+                let tip = self.rpc()?.chain_info().await?.best_block_hash;
+                self.ask_until(client, JOBS, |jobs| is_settled(jobs, &tip).then_some(()))
+                    .await;
+            }
+            let block = self.mine_one(path, miner).await?;
+            let Some(client) = client.filter(|_| tries < TRIES) else {
+                return Ok(block);
+            };
+            let taken = |jobs: &Value| was_taken(jobs, block.hash);
+            // Who does not know is asked again with the others, and told of.
+            if self.ask_until(client, JOBS, taken).await != Some(false) {
+                return Ok(block);
+            }
+            progress(Event::Step(format!(
+                "block {} was found before the pool had its job; mining another",
+                block.height
+            )));
+        }
+    }
+
+    async fn mine_one(&self, path: &MiningPath, miner: &str) -> Result<FirstBlock> {
+        let rpc = self.rpc()?;
+        let since = Since {
+            above: rpc.block_count().await?,
+            began: Instant::now(),
+            network: self.network(),
+        };
+        self.ask_miner(miner, 1).await?;
+        let silent = &crate::progress::silent;
+        let hurry = async |miner: &str| self.hurry(miner).await;
+        let found = first_block::wait(&rpc, vec![path.clone()], since, silent, hurry).await?;
+        found.into_iter().next().context("there was one path")
     }
 
     /// What the explorers have to tell of the block, and why there is nobody to ask.
@@ -277,17 +327,33 @@ impl Lab {
 
     /// Asks until the claim holds, or patience ends.
     async fn check(&self, question: Question) -> Check {
+        let Question {
+            hop,
+            claim,
+            route,
+            holds,
+        } = question;
+        let evidence = self.ask_until(&hop, &route, holds).await;
+        Check {
+            hop,
+            claim,
+            holds: evidence.is_some(),
+            evidence: evidence.unwrap_or(Value::Null),
+        }
+    }
+
+    /// Asks until an answer says something, or patience ends.
+    async fn ask_until<T>(
+        &self,
+        hop: &str,
+        route: &str,
+        reading: impl Fn(&Value) -> Option<T>,
+    ) -> Option<T> {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let answer = self.ask_hop(&question.hop, &question.route).await;
-            let evidence = (question.holds)(&answer);
-            if evidence.is_some() || Instant::now() > deadline {
-                return Check {
-                    hop: question.hop,
-                    claim: question.claim,
-                    holds: evidence.is_some(),
-                    evidence: evidence.unwrap_or(Value::Null),
-                };
+            let said = reading(&self.ask_hop(hop, route).await);
+            if said.is_some() || Instant::now() > deadline {
+                return said;
             }
             tokio::time::sleep(POLL).await;
         }

@@ -16,16 +16,41 @@ pub(super) struct Question {
 /// The evidence in an answer, if the claim holds.
 pub(super) type Reading = dyn Fn(&Value) -> Option<Value>;
 
+/// Where a job declarator client tells of its jobs.
+pub(super) const JOBS: &str = "/api/v1/declared-jobs?limit=100";
+
+/// Whether the pool has taken a job for the block after `tip`, or nobody has to.
+pub(super) fn is_settled(jobs: &Value, tip: &str) -> bool {
+    let is_next = |job: &Value| job["template"]["prev_hash"] == tip;
+    let is_taken = |job: &Value| ["set", "solo"].iter().any(|state| job["state"] == *state);
+    item(jobs, |job| is_next(job) && is_taken(job)).is_some()
+}
+
+/// Whether the pool has ever taken the job of a block; `None` while that is not decided. Solo work is
+/// nobody's to take, which [`declared`] says.
+pub(super) fn was_taken(jobs: &Value, hash: BlockHash) -> Option<bool> {
+    let job = job_of(jobs, hash)?;
+    match job["state"].as_str()? {
+        "waiting" | "declaring" | "setting" => None,
+        "over" => Some(!job["custom_job"]["accepted_us"].is_null()),
+        _ => Some(true),
+    }
+}
+
+fn job_of(jobs: &Value, hash: BlockHash) -> Option<&Value> {
+    item(jobs, |job| {
+        job["blocks"].as_array().is_some_and(|b| has(b, hash))
+    })
+}
+
 /// The job declarator client has the job the block was found on.
 pub(super) fn declared(hop: &str, height: u64, hash: BlockHash) -> Question {
     Question {
         hop: hop.to_owned(),
         claim: "it declared the job, and the pool took it",
-        route: "/api/v1/declared-jobs?limit=100".to_owned(),
+        route: JOBS.to_owned(),
         holds: Box::new(move |jobs| {
-            let job = item(jobs, |job| {
-                job["blocks"].as_array().is_some_and(|b| has(b, hash))
-            })?;
+            let job = job_of(jobs, hash)?;
             let fits = job["upstream"].is_string() && job["template"]["height"] == height;
             fits.then(|| {
                 json!({
@@ -231,6 +256,43 @@ mod tests {
         let question = declared("jdc", 102, hash());
         assert!(holds(&question, &job(json!("10.10.0.5:34254"))));
         assert!(!holds(&question, &job(Value::Null)));
+    }
+
+    #[test]
+    fn of_a_block_it_is_known_whether_the_pool_had_its_job() {
+        let taken = |state: &str, accepted: Value| {
+            let jobs = json!({ "items": [
+                { "blocks": [], "state": "declaring" },
+                { "blocks": [hash().to_string()], "state": state,
+                  "custom_job": { "accepted_us": accepted } },
+            ]});
+            was_taken(&jobs, hash())
+        };
+        for state in ["waiting", "declaring", "setting"] {
+            assert_eq!(taken(state, Value::Null), None);
+        }
+        assert_eq!(taken("set", json!(900)), Some(true));
+        assert_eq!(taken("over", json!(900)), Some(true));
+        assert_eq!(taken("over", Value::Null), Some(false));
+        assert_eq!(taken("solo", Value::Null), Some(true));
+        assert_eq!(was_taken(&Value::Null, hash()), None);
+    }
+
+    #[test]
+    fn a_way_is_settled_once_the_pool_has_a_job_on_the_tip() {
+        let settled = |state: &str, prev_hash: Value| {
+            let jobs = json!({ "items": [
+                { "state": "waiting", "template": { "prev_hash": null } },
+                { "state": state, "template": { "prev_hash": prev_hash } },
+            ]});
+            is_settled(&jobs, "aa")
+        };
+        assert!(settled("set", json!("aa")));
+        assert!(settled("solo", json!("aa")));
+        assert!(!settled("setting", json!("aa")));
+        assert!(!settled("set", json!("bb")));
+        assert!(!settled("set", Value::Null));
+        assert!(!is_settled(&Value::Null, "aa"));
     }
 
     #[test]
