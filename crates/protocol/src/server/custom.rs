@@ -4,8 +4,8 @@
 //! another connection may be shown the same one. Meanwhile the job waits.
 //!
 //! Client and server hear of new blocks from different nodes, so for a moment one of them is ahead.
-//! A job is judged by its own previous block (T-39): one for a tip that we have left, or do not
-//! know yet, stays good for a while, and for as long as it is the tip once we know it.
+//! A job is judged by its own previous block (T-39): one for the tip that we have just left, or for
+//! one that we do not know yet, is good for a while, and for as long as it is the tip once we know it.
 
 mod examination;
 
@@ -97,7 +97,7 @@ impl MiningServer {
             error_code::INVALID_MINING_JOB_TOKEN
         } else if members.is_empty() {
             error_code::INVALID_CHANNEL_ID
-        } else if self.work.past.contains(&job.prev_hash.prev_hash) {
+        } else if self.is_stale(now, &members, &job.prev_hash.prev_hash) {
             error_code::STALE_CHAIN_TIP
         } else {
             let job_id = self.install(now, &members, &job);
@@ -116,6 +116,22 @@ impl MiningServer {
             });
         };
         refuse(address, request_id, code, out);
+    }
+
+    /// Whether a job comes too late for its tip.
+    ///
+    /// Clients mine on a job before we have it (SV2 6.3). When they find its block, that is our tip
+    /// at once, and they have shares for a job that we have yet to be asked for: it is taken, as
+    /// others on that tip stay good. From a client that has jobs on our own tip it would end those.
+    pub(super) fn is_stale(&self, now: Now, members: &[u32], prev_hash: &[u8; 32]) -> bool {
+        if !self.work.past.contains(prev_hash) {
+            return false;
+        }
+        let is_last = self.work.past.last() == Some(prev_hash);
+        let left = self.tip_since.unwrap_or(now.instant);
+        let ours = Some(self.work.prev_hash.prev_hash);
+        let mut members = members.iter().filter_map(|id| self.channels.get(id));
+        !is_last || left + OFF_TIP <= now.instant || members.any(|one| one.mined_tip() == ours)
     }
 
     fn install(&mut self, now: Now, members: &[u32], job: &ReadyJob) -> u32 {

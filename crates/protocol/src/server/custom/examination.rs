@@ -28,13 +28,13 @@ impl MiningServer {
         let secret = self.policy.job_declaration.as_ref();
         let secret = secret.filter(|_| self.has(setup::REQUIRES_WORK_SELECTION));
         let secret = secret.ok_or(error_code::JD_NOT_SUPPORTED)?;
-        let channel = self.extended(request.channel_id).first().copied();
-        let channel = channel.and_then(|id| self.channels.get(&id));
+        let members = self.extended(request.channel_id);
+        let channel = members.first().and_then(|id| self.channels.get(id));
         let channel = channel.ok_or(error_code::INVALID_CHANNEL_ID)?;
         if self.custom.pending.len() >= MAX_PENDING_CUSTOM_JOBS {
             return Err(error_code::JOB_NOT_YET_VALIDATED);
         }
-        let prev_hash = self.tip_of(now, request)?;
+        let prev_hash = self.tip_of(now, &members, request)?;
         let script_sig = request.coinbase_prefix.as_bytes();
         let extranonce_len = self.space.extranonce_len();
         if script_sig.len() + extranonce_len > MAX_SCRIPT_SIG {
@@ -96,14 +96,16 @@ impl MiningServer {
     fn tip_of(
         &self,
         now: Now,
+        members: &[u32],
         request: &SetCustomMiningJob<'_>,
     ) -> Result<Arc<PrevHash>, ErrorCode> {
         let tip = &self.work.prev_hash;
         let prev_hash = *request.prev_hash.as_array();
         let is_ours = prev_hash == tip.prev_hash;
+        let is_past = self.work.past.contains(&prev_hash);
         let ahead = self.custom.ahead_since;
         let is_over = ahead.is_some_and(|since| since + OFF_TIP <= now.instant);
-        if self.work.past.contains(&prev_hash) || (!is_ours && is_over) {
+        if self.is_stale(now, members, &prev_hash) || (!is_ours && !is_past && is_over) {
             return Err(error_code::STALE_CHAIN_TIP);
         }
         let target = Target::from_compact(request.nbits);

@@ -648,23 +648,52 @@ fn a_tip_that_never_becomes_the_pools_is_not_worked_on_for_long() {
 }
 
 #[test]
-fn a_tip_that_the_pool_has_left_gets_no_new_jobs_and_its_old_ones_end_soon() {
-    // POOL-88, T-39: the client's node may hear of a block a little later.
+fn a_tip_that_the_pool_has_left_is_good_for_a_while_longer() {
+    // POOL-88, T-39: the client's node may hear of a block a little later, or the client may have
+    // found it itself, on a job that was still on its way.
     let (mut miner, opened, _) = working();
     let late = wish(opened.channel_id, 2);
     assert!(miner.send(late.message()).is_empty());
     learn(&mut miner, 2, 9);
-    let answer = spent(&mut miner, late.id, true);
-    assert_eq!(refused(&answer).2, "stale-chain-tip");
-    let answer = set(&mut miner, &wish(opened.channel_id, 3));
-    assert_eq!(refused(&answer).2, "stale-chain-tip");
+    let job = late.job(success(&spent(&mut miner, late.id, true)).job_id);
+    assert!(miner.send(opened.good(&job)).is_empty());
+    success(&set(&mut miner, &wish(opened.channel_id, 3)));
     assert!(miner.send(opened.good(&opened.job)).is_empty());
+
+    let pending = wish(opened.channel_id, 4);
+    assert!(miner.send(pending.message()).is_empty());
     miner.wait(Duration::from_secs(10));
     let job = &opened.job;
     let share = opened.mine_with(job, MIN_NTIME + 1, job.version, |hash| {
         hash <= opened.target
     });
     assert_eq!(rejected(&miner.send(opened.submit(share))), "stale-share");
+    let answer = spent(&mut miner, pending.id, true);
+    assert_eq!(refused(&answer).2, "stale-chain-tip");
+    let answer = set(&mut miner, &wish(opened.channel_id, 5));
+    assert_eq!(refused(&answer).2, "stale-chain-tip");
+}
+
+#[test]
+fn nobody_goes_back_to_a_tip_that_the_pool_has_left() {
+    // POOL-88, T-40
+    let (mut miner, opened, _) = working();
+    learn(&mut miner, 2, 9);
+    // It is on the pool's tip itself, where a job for another one would end its work.
+    let next = Wish {
+        prev_hash: [9; 32],
+        ..wish(opened.channel_id, 2)
+    };
+    success(&set(&mut miner, &next));
+    let answer = set(&mut miner, &wish(opened.channel_id, 3));
+    assert_eq!(refused(&answer).2, "stale-chain-tip");
+
+    // Two blocks further it is no matter of a moment.
+    let (mut miner, opened, _) = working();
+    learn(&mut miner, 2, 9);
+    learn(&mut miner, 3, 10);
+    let answer = set(&mut miner, &wish(opened.channel_id, 2));
+    assert_eq!(refused(&answer).2, "stale-chain-tip");
 }
 
 #[test]
