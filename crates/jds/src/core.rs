@@ -30,6 +30,7 @@ use rand::RngCore;
 use rand::rngs::StdRng;
 
 use crate::block::Block;
+use crate::mined::MinedBlock;
 use crate::transaction::Transaction;
 use allocation::{Allocation, Waiting};
 use declaration::Declaration;
@@ -87,6 +88,13 @@ pub enum Input {
         /// What the node says.
         judgement: Judgement,
     },
+    /// The answer to an [`Event::Overtaken`].
+    Mined {
+        /// Its number.
+        number: u64,
+        /// `None` when the node does not give it.
+        block: Option<Arc<MinedBlock>>,
+    },
 }
 
 /// What the node says of a proposed block.
@@ -127,6 +135,14 @@ pub enum Event {
         number: u64,
         /// Its hash means nothing.
         block: Block,
+    },
+    /// The node has a block where the declared one was to be. What is it? Answered by
+    /// [`Input::Mined`].
+    Overtaken {
+        /// Of the declaration.
+        number: u64,
+        /// The block's hash, in header order.
+        hash: [u8; 32],
     },
     /// A declaration was answered.
     Decided(Box<Report>),
@@ -209,6 +225,7 @@ impl Core for DeclarationServer {
                 transactions,
             } => self.found(now, number, transactions, out),
             Input::Judged { number, judgement } => self.judged(now, number, judgement, out),
+            Input::Mined { number, block } => self.mined(now, number, block.as_deref(), out),
         }
     }
 

@@ -19,6 +19,7 @@ use crate::block::Block;
 use crate::core::{DeclarationServer, Event, Input, NodeView, Policy, Report};
 use crate::mempool::Mempool;
 use crate::metrics::Metrics;
+use crate::mined::MinedBlocks;
 use crate::proposal::Proposals;
 use crate::record::{Declarations, block_hash};
 
@@ -35,6 +36,7 @@ pub(crate) struct Downstreams {
     pub(crate) view: watch::Receiver<NodeView>,
     pub(crate) mempool: Mempool,
     pub(crate) proposals: Proposals,
+    pub(crate) mined: MinedBlocks,
     pub(crate) node: NodeRpc,
     pub(crate) declarations: Declarations,
     pub(crate) metrics: Metrics,
@@ -115,6 +117,7 @@ impl Host<DeclarationServer> for Session {
             Event::Delayed => debug!("tokens are asked for too fast"),
             Event::Lookup { number, wtxids } => self.look_up(number, wtxids),
             Event::Propose { number, block } => self.propose(number, block),
+            Event::Overtaken { number, hash } => self.see_mined(number, hash),
             Event::Decided(report) => {
                 log(&report);
                 self.jds.declarations.answered(self.peer, &report);
@@ -146,6 +149,14 @@ impl Session {
         self.spawn(async move {
             let judgement = proposals.judge(&block).await;
             let _ = answers.send(Input::Judged { number, judgement }).await;
+        });
+    }
+
+    fn see_mined(&self, number: u64, hash: [u8; 32]) {
+        let (mined, answers) = (self.jds.mined.clone(), self.answers.clone());
+        self.spawn(async move {
+            let block = mined.get(hash).await;
+            let _ = answers.send(Input::Mined { number, block }).await;
         });
     }
 

@@ -22,6 +22,7 @@ pub mod core;
 mod downstream;
 pub mod mempool;
 mod metrics;
+pub mod mined;
 mod proposal;
 mod record;
 #[cfg(test)]
@@ -45,6 +46,7 @@ use crate::core::NodeView;
 pub use config::Config;
 use downstream::Downstreams;
 use metrics::Metrics;
+use mined::MinedBlocks;
 use proposal::Proposals;
 use record::Declarations;
 
@@ -110,6 +112,7 @@ impl Role for Jds {
             view: view_seen,
             mempool,
             proposals: Proposals::new(config.node.clone()),
+            mined: MinedBlocks::new(config.node.clone()),
             node: config.node,
             declarations,
             metrics,

@@ -92,6 +92,7 @@ impl Metrics {
             }
             Event::Lookup { .. }
             | Event::Propose { .. }
+            | Event::Overtaken { .. }
             | Event::Solved { .. }
             | Event::Idle
             | Event::Ignored { .. } => {}

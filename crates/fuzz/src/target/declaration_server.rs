@@ -8,6 +8,7 @@ use bitcoin::consensus::deserialize;
 use bitcoin::hex::FromHex;
 use bitcoin::{Block, Network, ScriptBuf};
 use jds::core::{DeclarationServer, Event, Input, Judgement, NodeView, Policy, Tip};
+use jds::mined::MinedBlock;
 use jds::transaction::Transaction;
 use protocol::frame::{Frame, FrameHeader};
 use protocol::message::declaration::{
@@ -31,6 +32,7 @@ const TIME: u8 = 0;
 const NODE: u8 = 1;
 const FOUND: u8 = 2;
 const JUDGED: u8 = 3;
+const MINED: u8 = 5;
 /// The client declares the job in the payload with a token that it was given.
 const DECLARE: u8 = 4;
 
@@ -85,6 +87,7 @@ fn play(bytes: &[u8], mut on_event: impl FnMut(&Event)) {
     let core = DeclarationServer::new(Arc::new(policy()), flags, node, ids, now);
     let mut stage = Stage::new(core, now);
     let (mut lookups, mut proposals) = (VecDeque::new(), VecDeque::new());
+    let mut overtaken = VecDeque::new();
     let (mut tokens, mut open) = (VecDeque::new(), 0usize);
     for line in script {
         let step = match line {
@@ -114,6 +117,13 @@ fn play(bytes: &[u8], mut on_event: impl FnMut(&Event)) {
                 }),
                 None => continue,
             },
+            Line::World(MINED, payload) => match overtaken.pop_front() {
+                Some(number) => stage.tell(Input::Mined {
+                    number,
+                    block: MinedBlock::parse(&payload).map(Arc::new),
+                }),
+                None => continue,
+            },
             Line::World(..) => continue,
         };
         for said in step.said {
@@ -127,6 +137,7 @@ fn play(bytes: &[u8], mut on_event: impl FnMut(&Event)) {
                     assert_block(&block);
                     proposals.push_back(number);
                 }
+                Event::Overtaken { number, .. } => overtaken.push_back(number),
                 Event::Solved { block, .. } => assert_block(&block),
                 Event::Decided(report) => {
                     assert!(open > 0, "an answer to nothing: {report:?}");
@@ -255,6 +266,14 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
             known,
         ]
         .concat(),
+        [
+            started(0),
+            next.clone(),
+            world(MINED, &mined()),
+            solutions(),
+        ]
+        .concat(),
+        [started(0), next.clone(), world(MINED, &[])].concat(),
         [started(1), unknown, later, started(0), moved, next, valid].concat(),
         [
             world(NODE, &[0]),
@@ -288,6 +307,15 @@ fn job(transactions: usize) -> DeclareMiningJobOwned {
         wtxid_list: wtxids.try_into().expect("few fit"),
         excess_data: vec![].try_into().expect("nothing fits"),
     }
+}
+
+/// A block of the job without transactions.
+fn mined() -> Vec<u8> {
+    let (prefix, suffix) = coinbase::parts(true, HEIGHT, &SCRIPT);
+    let (version, bits) = (VERSION.to_le_bytes(), N_BITS.to_le_bytes());
+    let (hashes, time, nonce, count) = ([[1; 32]; 2], [0; 4], [0; 4], [1]);
+    let header = [&version[..], hashes.as_flattened(), &time, &bits, &nonce].concat();
+    [&header[..], &count, &prefix, &[7; 8], &suffix].concat()
 }
 
 fn provide() -> Vec<u8> {
@@ -330,6 +358,6 @@ mod tests {
                 _ => {}
             });
         }
-        assert!(declared > 1 && refused > 0 && solved > 0);
+        assert!(declared > 2 && refused > 0 && solved > 0);
     }
 }

@@ -185,6 +185,13 @@ impl DeclaredCoinbase {
         [&self.prefix, extranonce, &self.suffix].concat()
     }
 
+    /// Whether it is this transaction, which is given as it stands in a block, for some extranonce.
+    pub fn makes(&self, transaction: &[u8]) -> bool {
+        let behind = transaction.strip_prefix(&self.prefix[..]);
+        let extranonce = behind.and_then(|rest| rest.strip_suffix(&self.suffix[..]));
+        extranonce.is_some_and(|extranonce| extranonce.len() == self.extranonce_len)
+    }
+
     /// The txid, in header order: without marker, flag and witness (SV2 3.7.1).
     pub fn txid(&self, extranonce: &[u8]) -> [u8; 32] {
         let version = self.version.to_le_bytes();

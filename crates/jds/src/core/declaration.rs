@@ -7,7 +7,9 @@
 //!          for the node,   up in the    of the client,        to the
 //!          if it is behind mempool      while it helps        node
 //! ```
-//! It is refused early when the tip it is for is replaced, or when somebody takes too long.
+//! It is refused early when somebody takes too long, or when the tip it is for is replaced: unless the
+//! new tip is the very block that is being declared. Miners work on a job before it is declared (SV2
+//! 6.3), and may find its block meanwhile; no proposal could show better that it is valid.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,13 +19,15 @@ use protocol::coinbase::{merkle_path, merkle_root, sha256d};
 use protocol::core::Now;
 use protocol::error_code::{INTERNAL_ERROR, INVALID_JOB, MISSING_TXS, STALE_CHAIN_TIP};
 use protocol::message::declaration::ProvideMissingTransactionsSuccess;
+use protocol::server::VERSION_ROLLING_MASK;
 
 use super::node::Place;
 use super::{DeclaredCoinbase, Event, Judgement, NodeView, Out, Refusal, Report, Tip, message};
 use crate::block::{Block, MAX_BLOCK};
+use crate::mined::MinedBlock;
 use crate::transaction::{Transaction, total_len};
 
-/// How long the node may take to reach the block a job builds on.
+/// How long the node may take to reach the block a job builds on, or to show the one in its place.
 pub(super) const NODE_PATIENCE: Duration = Duration::from_secs(5);
 /// How often a client is asked for the transactions of one declaration. It is asked again only when
 /// some of what it sent was right.
@@ -58,6 +62,8 @@ pub(super) enum Stage {
     Asked { until: Instant, positions: Vec<u16> },
     /// An [`Event::Propose`] is to be answered.
     Proposed(Proposal),
+    /// An [`Event::Overtaken`] is to be answered.
+    Overtaken { until: Instant },
 }
 
 /// What the node has been asked about.
@@ -74,7 +80,7 @@ pub(super) struct Proposal {
 pub(super) enum Progress {
     /// Somebody is waited for.
     Open,
-    /// The node has found the proposal valid.
+    /// The node has found the block valid.
     Declared,
 }
 
@@ -85,7 +91,9 @@ impl Declaration {
     /// When to stop waiting.
     pub(super) fn due(&self) -> Option<Instant> {
         match &self.stage {
-            Stage::Waiting { until, .. } | Stage::Asked { until, .. } => Some(*until),
+            Stage::Waiting { until, .. }
+            | Stage::Asked { until, .. }
+            | Stage::Overtaken { until } => Some(*until),
             Stage::Looking | Stage::Proposed(_) => None,
         }
     }
@@ -97,7 +105,7 @@ impl Declaration {
             _ => None,
         };
         match node.place(self.coinbase.height()) {
-            Place::Past => Err(self.stale(node)),
+            Place::Past => self.overtaken(now, node, out),
             Place::Next(tip) if Some(tip.hash) != left => {
                 match self.transactions.iter().cloned().collect() {
                     Some(transactions) => self.propose(now, tip, transactions, out),
@@ -254,6 +262,53 @@ impl Declaration {
             Judgement::Invalid(reason) => Err(Refusal::new(INVALID_JOB, reason)),
             Judgement::Unavailable(reason) => Err(Refusal::new(INTERNAL_ERROR, reason)),
         }
+    }
+
+    /// The node has a block at its height, or above.
+    pub(super) fn overtaken(&mut self, now: Now, node: &NodeView, out: &mut Out) -> Step {
+        let sibling = node
+            .tip()
+            .filter(|tip| tip.height == self.coinbase.height());
+        let Some(Tip { hash, .. }) = sibling else {
+            return Err(self.stale(node));
+        };
+        let until = now.instant + NODE_PATIENCE;
+        self.stage = Stage::Overtaken { until };
+        let (number, hash) = (self.report.number, *hash);
+        out.event(Event::Overtaken { number, hash });
+        Ok(Progress::Open)
+    }
+
+    /// The node's block at its height.
+    pub(super) fn mined(&mut self, now: Now, node: &NodeView, block: Option<&MinedBlock>) -> Step {
+        if !matches!(self.stage, Stage::Overtaken { .. }) {
+            return Ok(Progress::Open);
+        }
+        let Some(block) = block.filter(|block| self.is_made(block)) else {
+            return Err(self.stale(node));
+        };
+        self.report.prev_hash = Some(block.prev_hash);
+        self.stage = Stage::Proposed(Proposal {
+            since: now.instant,
+            tip: Tip {
+                hash: block.prev_hash,
+                height: self.coinbase.height().saturating_sub(1),
+                n_bits: block.n_bits,
+                // Nothing is proposed on it any more.
+                median_time: 0,
+            },
+            merkle_path: merkle_path(block.transactions.iter().map(|known| known.txid())),
+            transactions: Arc::clone(&block.transactions),
+        });
+        Ok(Progress::Declared)
+    }
+
+    /// Whether this block is what was declared.
+    fn is_made(&self, block: &MinedBlock) -> bool {
+        let wtxids = block.transactions.iter().map(|known| known.wtxid());
+        (block.version ^ self.version) & !VERSION_ROLLING_MASK == 0
+            && self.coinbase.makes(&block.coinbase)
+            && wtxids.eq(self.wtxids.iter().copied())
     }
 
     /// Why it is given up when it is due.

@@ -18,6 +18,7 @@ use super::{
     DeclarationServer, DeclaredCoinbase, Event, Job, Judgement, NodeView, Out, Refusal, Report,
     message,
 };
+use crate::mined::MinedBlock;
 use crate::transaction::Transaction;
 
 /// How long the pool honours the token of a declared job. It is shown at once, and worth nothing
@@ -182,6 +183,20 @@ impl DeclarationServer {
         self.settle(now, declaration, step, out);
     }
 
+    pub(super) fn mined(
+        &mut self,
+        now: Now,
+        number: u64,
+        block: Option<&MinedBlock>,
+        out: &mut Out,
+    ) {
+        let Some(mut declaration) = self.declarations.remove(&number) else {
+            return;
+        };
+        let step = declaration.mined(now, &self.node, block);
+        self.settle(now, declaration, step, out);
+    }
+
     pub(super) fn node_changed(&mut self, now: Now, node: NodeView, out: &mut Out) {
         self.node = node;
         for (_, mut declaration) in std::mem::take(&mut self.declarations) {
@@ -189,8 +204,10 @@ impl DeclarationServer {
                 &declaration.stage,
                 self.node.place(declaration.coinbase.height()),
             ) {
+                // The answer is for the block that was asked about.
+                (Stage::Overtaken { .. }, _) => Ok(Progress::Open),
                 // Whatever it waits for, it waits in vain.
-                (_, Place::Past) => Err(declaration.stale(&self.node)),
+                (_, Place::Past) => declaration.overtaken(now, &self.node, out),
                 (Stage::Waiting { .. }, _) => declaration.advance(now, &self.node, out),
                 _ => Ok(Progress::Open),
             };

@@ -205,6 +205,16 @@ impl Client {
         self.input(Input::Judged { number, judgement })
     }
 
+    /// What the node has where the job was to be; `None` when it does not say.
+    #[track_caller]
+    fn mined(&mut self, step: &Step, block: Option<MinedBlock>) -> Step {
+        let [.., Event::Overtaken { number, .. }] = step.events[..] else {
+            panic!("no block is asked for: {step:?}");
+        };
+        let block = block.map(Arc::new);
+        self.input(Input::Mined { number, block })
+    }
+
     /// Declares `transactions`, all of them known and valid, and returns the new token.
     #[track_caller]
     fn declared(&mut self, request_id: u32, transactions: &[Arc<Transaction>]) -> Vec<u8> {

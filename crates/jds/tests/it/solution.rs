@@ -69,6 +69,30 @@ async fn a_block_the_template_provider_submitted_first_is_a_success() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_block_found_before_its_job_was_declared_is_one_of_that_job() {
+    // JDC-21: miners work on a job at once (SV2 6.3), and its block may be faster than its declaration.
+    let node = Node::with_blocks(110).await;
+    node.spend_coinbase(1, 10_000).await;
+    let jds = Jds::ready(&node);
+    let mut jdc = jds.client().await;
+    let job = Job::best(&node).await;
+    let other = Job::with(&node, Vec::new()).await;
+    let (block, solution) = job.solve();
+    node.rpc("submitblock", json!([serialize_hex(&block)]))
+        .await;
+    jdc.declared(&job).await;
+    assert_eq!(jdc.refused(&other).await.0, "stale-chain-tip");
+    jdc.push(solution).await;
+    jds.wait_for_metric("sv2_jds_solutions_total{verdict=\"duplicate\"} 1");
+    let record = &jds.declarations()[1];
+    assert_eq!(record["prev_hash"], block.header.prev_blockhash.to_string());
+    assert_eq!(
+        record["blocks"][0]["hash"],
+        block.block_hash().to_string().as_str()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_solution_of_an_older_job_is_submitted_and_a_wrong_one_harmless() {
     // JDS-25, JDS-26
     let node = Node::with_blocks(110).await;

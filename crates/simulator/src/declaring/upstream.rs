@@ -73,6 +73,8 @@ pub(super) enum Answer {
     },
     /// Whether this block is valid.
     Propose { number: u64, block: Box<Block> },
+    /// What stands where this one was to be; it forgets that at once.
+    Overtaken { number: u64 },
 }
 
 /// The servers of one upstream.
@@ -316,6 +318,10 @@ impl World {
                     self.plan_within(NODE, Step::Answer { link, answer });
                 }
                 Event::Propose { number, block } => self.propose(link, number, &block),
+                Event::Overtaken { number, .. } => {
+                    let answer = Answer::Overtaken { number };
+                    self.plan_within(NODE, Step::Answer { link, answer });
+                }
                 Event::Decided(report) => {
                     self.witness.counts.provided += u64::from(report.missing > 0);
                     match &report.refusal {
@@ -381,6 +387,10 @@ impl World {
                     transactions: wtxids.iter().map(find).collect(),
                 }
             }
+            Answer::Overtaken { number } => Input::Mined {
+                number,
+                block: None,
+            },
             Answer::Propose { number, block } => Input::Judged {
                 number,
                 judgement: match block.header.prev_blockhash.to_byte_array() == tip.hash {

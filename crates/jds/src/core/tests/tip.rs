@@ -3,24 +3,34 @@
 use protocol::error_code::{INTERNAL_ERROR, STALE_CHAIN_TIP};
 
 use super::*;
+use crate::testing::with_output;
 
 const PATIENCE: Duration = crate::core::declaration::NODE_PATIENCE;
 
 #[test]
 fn a_job_for_a_block_the_node_has_is_stale() {
     // JDS-23
-    for height in [NEXT + 1, NEXT + 50] {
-        let mut client = Client::with(policy(), DECLARE_TX_DATA, tip(1, height));
-        client
-            .declare(job(5, &[]))
-            .is_refused(5, STALE_CHAIN_TIP, "height 102");
-    }
+    let mut client = Client::with(policy(), DECLARE_TX_DATA, tip(1, NEXT + 2));
+    client
+        .declare(job(5, &[]))
+        .is_refused(5, STALE_CHAIN_TIP, "height 102");
+    // It may be this one.
+    let mut client = Client::with(policy(), DECLARE_TX_DATA, tip(1, NEXT + 1));
+    let step = client.declare(job(5, &[]));
+    assert!(step.is_quiet());
+    assert!(matches!(step.events[..], [Event::Overtaken { hash, .. }] if hash == [1; 32]));
+    client
+        .mined(&step, None)
+        .is_refused(5, STALE_CHAIN_TIP, "height 102");
+    // A node that does not show it is not waited for without end.
+    client.declare(job(6, &[]));
+    client.pass(PATIENCE).is_refused(6, STALE_CHAIN_TIP, "");
 }
 
 #[test]
 fn a_new_tip_ends_what_is_declared_for_the_old_one_at_every_stage() {
     // JDS-23, T-22
-    let new_tip = || tip(2, NEXT + 1);
+    let new_tip = || tip(2, NEXT + 2);
     let known = numbered([1]);
 
     let mut client = Client::full_template();
@@ -95,7 +105,7 @@ fn a_node_that_has_left_the_tip_is_asked_again_on_the_next_one() {
     let step = client.declare(job(6, &[]));
     client.judge(&step, Judgement::NotBest);
     client
-        .node(tip(3, NEXT + 1))
+        .node(tip(3, NEXT + 2))
         .is_refused(6, STALE_CHAIN_TIP, "");
 }
 
@@ -113,4 +123,127 @@ fn a_view_that_came_before_the_node_s_answer_is_used_at_once() {
     let step = client.declare(job(5, &[]));
     client.node(tip(2, NEXT));
     client.judge(&step, Judgement::NotBest).proposal();
+}
+
+/// A block of `job` with `transactions`, on the block called 1.
+fn block(job: &DeclareMiningJobOwned, transactions: &[Arc<Transaction>]) -> MinedBlock {
+    let (prefix, suffix) = (&job.coinbase_tx_prefix, &job.coinbase_tx_suffix);
+    let extranonce = [0xe7; EXTRANONCE_LEN as usize];
+    let coinbase = [prefix.as_bytes(), &extranonce, suffix.as_bytes()].concat();
+    MinedBlock {
+        hash: [2; 32],
+        version: VERSION ^ (1 << 13),
+        prev_hash: [1; 32],
+        n_bits: REGTEST_BITS,
+        coinbase,
+        transactions: transactions.into(),
+    }
+}
+
+#[test]
+fn a_job_whose_block_the_node_has_is_declared_at_every_stage() {
+    // JDC-21, T-23: found on a job that was still on its way.
+    let known = numbered([1, 2]);
+    let found = |client: &mut Client| {
+        let step = client.node(tip(2, NEXT + 1));
+        assert!(step.is_quiet());
+        // It has been asked, so what happens meanwhile changes nothing.
+        assert!(client.node(tip(3, NEXT + 2)).is_quiet());
+        let step = client.mined(&step, Some(block(&job(5, &known), &known)));
+        let [Sent::Declared { request_id: 5, .. }] = step.sent[..] else {
+            panic!("not declared: {step:?}");
+        };
+        assert_eq!(step.report().prev_hash, Some([1; 32]));
+        // The solution that comes now is one of this job.
+        let solved = |nonce| {
+            let step = client.push(solution(nonce));
+            matches!(step.events[..], [Event::Solved { .. }])
+        };
+        assert!((0..100).any(solved), "half of all hashes are blocks");
+    };
+    let mut behind = Client::with(policy(), DECLARE_TX_DATA, tip(1, NEXT - 1));
+    behind.declare(job(5, &known));
+    found(&mut behind);
+
+    let mut looking = Client::full_template();
+    let step = looking.declare(job(5, &known));
+    found(&mut looking);
+    assert!(looking.look_up(&step, &known).is_quiet());
+
+    let mut asked = Client::full_template();
+    let step = asked.declare(job(5, &known));
+    asked.look_up(&step, &[]);
+    found(&mut asked);
+
+    let mut proposed = Client::full_template();
+    let step = proposed.declare(job(5, &known));
+    let step = proposed.look_up(&step, &known);
+    found(&mut proposed);
+    assert!(proposed.judge(&step, Judgement::NotBest).is_quiet());
+}
+
+fn solution(nonce: u32) -> PushSolutionOwned {
+    PushSolutionOwned {
+        extranonce: vec![0xe7; EXTRANONCE_LEN.into()].try_into().unwrap(),
+        prev_hash: [1; 32].into(),
+        nonce,
+        ntime: NOW as u32 + 1,
+        nbits: REGTEST_BITS,
+        version: VERSION,
+    }
+}
+
+#[test]
+fn another_block_than_the_declared_one_makes_it_stale() {
+    // JDS-23
+    let known = numbered([1, 2]);
+    let declared = job(5, &known);
+    let good = || block(&declared, &known);
+    let mut longer = good();
+    let prefix = declared.coinbase_tx_prefix.as_bytes().len();
+    longer.coinbase.insert(prefix, 0);
+    let mut other_coinbase = good();
+    *other_coinbase.coinbase.last_mut().unwrap() ^= 1;
+    let other = Transaction::parse(with_output(2, vec![0x52])).unwrap();
+    for wrong in [
+        longer,
+        other_coinbase,
+        MinedBlock {
+            coinbase: Vec::new(),
+            ..good()
+        },
+        MinedBlock {
+            version: VERSION ^ (1 << 4),
+            ..good()
+        },
+        MinedBlock {
+            transactions: numbered([1]).into(),
+            ..good()
+        },
+        MinedBlock {
+            transactions: numbered([2, 1]).into(),
+            ..good()
+        },
+        MinedBlock {
+            transactions: [Arc::clone(&known[0]), Arc::new(other)].into(),
+            ..good()
+        },
+    ] {
+        let mut client = Client::full_template();
+        client.declare(declared.clone());
+        let step = client.node(tip(2, NEXT + 1));
+        client
+            .mined(&step, Some(wrong))
+            .is_refused(5, STALE_CHAIN_TIP, "height 102");
+    }
+}
+
+#[test]
+fn nobody_is_told_of_a_block_that_was_not_asked_about() {
+    let mut client = Client::full_template();
+    let step = client.declare(job(5, &[]));
+    let (number, _) = step.proposal();
+    let block = Some(Arc::new(block(&job(5, &[]), &[])));
+    let step = client.input(Input::Mined { number, block });
+    assert!(step.is_quiet() && step.events.is_empty());
 }
