@@ -63,7 +63,7 @@ pub(super) enum Stage {
     /// An [`Event::Propose`] is to be answered.
     Proposed(Proposal),
     /// An [`Event::Overtaken`] is to be answered.
-    Overtaken { until: Instant },
+    Overtaken { since: Instant },
 }
 
 /// What the node has been asked about.
@@ -91,9 +91,8 @@ impl Declaration {
     /// When to stop waiting.
     pub(super) fn due(&self) -> Option<Instant> {
         match &self.stage {
-            Stage::Waiting { until, .. }
-            | Stage::Asked { until, .. }
-            | Stage::Overtaken { until } => Some(*until),
+            Stage::Waiting { until, .. } | Stage::Asked { until, .. } => Some(*until),
+            Stage::Overtaken { since } => Some(*since + NODE_PATIENCE),
             Stage::Looking | Stage::Proposed(_) => None,
         }
     }
@@ -272,8 +271,8 @@ impl Declaration {
         let Some(Tip { hash, .. }) = sibling else {
             return Err(self.stale(node));
         };
-        let until = now.instant + NODE_PATIENCE;
-        self.stage = Stage::Overtaken { until };
+        let since = now.instant;
+        self.stage = Stage::Overtaken { since };
         let (number, hash) = (self.report.number, *hash);
         out.event(Event::Overtaken { number, hash });
         Ok(Progress::Open)
@@ -281,15 +280,16 @@ impl Declaration {
 
     /// The node's block at its height.
     pub(super) fn mined(&mut self, now: Now, node: &NodeView, block: Option<&MinedBlock>) -> Step {
-        if !matches!(self.stage, Stage::Overtaken { .. }) {
+        let Stage::Overtaken { since } = self.stage else {
             return Ok(Progress::Open);
-        }
+        };
+        self.report.node_took = now.instant.saturating_duration_since(since);
         let Some(block) = block.filter(|block| self.is_made(block)) else {
             return Err(self.stale(node));
         };
         self.report.prev_hash = Some(block.prev_hash);
         self.stage = Stage::Proposed(Proposal {
-            since: now.instant,
+            since,
             tip: Tip {
                 hash: block.prev_hash,
                 height: self.coinbase.height().saturating_sub(1),
