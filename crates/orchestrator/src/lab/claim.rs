@@ -8,6 +8,9 @@ use std::io::ErrorKind;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
 
+use crate::backend::BackendKind;
+use crate::state::Record;
+
 /// A place that no other lab of this machine chooses as long as this lives.
 #[derive(Debug)]
 pub(super) struct Claim {
@@ -27,6 +30,15 @@ impl Claim {
             Err(_) => Some(Self { _name: None }),
         }
     }
+
+    /// Claims what a lab on record has, but for what another lab is about to take: who is in the way
+    /// is named when a port is tried.
+    pub(super) fn again(record: &Record) -> Vec<Self> {
+        let publishes = record.backend == BackendKind::Docker;
+        let bind = publishes.then(|| record.bind.to_string());
+        let places = [record.subnet.to_string()].into_iter().chain(bind);
+        places.filter_map(Self::make).collect()
+    }
 }
 
 #[cfg(test)]
@@ -41,5 +53,28 @@ mod tests {
         assert!(Claim::make(format!("{place}, another")).is_some());
         drop(claim);
         assert!(Claim::make(&place).is_some());
+    }
+
+    #[test]
+    fn a_lab_on_record_claims_what_nobody_else_has_claimed() {
+        let record = |backend| Record {
+            backend,
+            subnet: "127.211.7.0/24".parse().unwrap(),
+            bind: [127, 211, 8, 1].into(),
+            topology: String::new(),
+            replicas: Default::default(),
+            swaps: Default::default(),
+        };
+        let [containers, processes] = [BackendKind::Docker, BackendKind::Process].map(record);
+        let claims = Claim::again(&containers);
+        assert!(Claim::make(containers.subnet).is_none() && Claim::make(containers.bind).is_none());
+        assert!(Claim::again(&containers).is_empty());
+        drop(claims);
+        let _claims = Claim::again(&processes);
+        assert!(Claim::make(processes.subnet).is_none());
+        assert!(
+            Claim::make(processes.bind).is_some(),
+            "it publishes nothing"
+        );
     }
 }

@@ -37,7 +37,10 @@ pub(super) async fn decide(
     let wanted = options.backend.or(existing.as_ref().map(|r| r.backend));
     let (mut backend, why) = choose(options, existing.as_ref(), wanted, state).await?;
     let (record, claims) = match existing {
-        Some(record) => (record, Vec::new()),
+        Some(record) => {
+            let claims = Claim::again(&record);
+            (record, claims)
+        }
         None => make(options, state, &mut backend, progress).await?,
     };
     Ok(Decision {

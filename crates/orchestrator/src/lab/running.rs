@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Lab;
+use super::claim::Claim;
 use crate::backend::{Backend, State};
 use crate::plan;
 use crate::progress::{Event, Progress};
@@ -92,6 +93,7 @@ impl Lab {
         progress: Progress<'_>,
     ) -> Result<Vec<Started>> {
         let began = Instant::now();
+        let _claims = Claim::again(&self.record);
         let never = CancellationToken::new();
         self.backend.prepare(specs, progress, &never).await?;
         Startup {
