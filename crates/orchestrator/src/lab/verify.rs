@@ -26,7 +26,7 @@ use question::{
 
 /// What a hop knows of a block comes within a moment of the block.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Blocks mined on one way until the pool has taken the job of one of them before it was found.
+/// Blocks mined on one way until the pool has taken the job of one of them.
 const TRIES: usize = 5;
 /// Pause between two questions.
 const POLL: Duration = Duration::from_millis(20);
@@ -97,11 +97,7 @@ impl Lab {
             self.wait_until_ready(hop).await?;
         }
         let miner = path.hops.first().context("a path begins with a miner")?;
-        let accepted = number(
-            &self.ask_hop(miner, "/api/v1/status").await,
-            "blocks_accepted",
-        );
-        let block = self.mine_through(&path, miner, progress).await?;
+        let (accepted, block) = self.mine_through(&path, miner, progress).await?;
         let mut checks = vec![self.in_chain(block.hash).await?];
         let mut questions = self.questions(&path, block.height, block.hash, accepted);
         let (explorers, mut left_out) = self.explorers(&path, block.hash).await?;
@@ -125,17 +121,17 @@ impl Lab {
         })
     }
 
-    /// Mines a block through a way.
+    /// Mines a block through a way; with how many its miner had before.
     ///
     /// Miners behind a job declarator client work on a job at once (SV2 6.3: optimistic mining), and
-    /// may find its block before the pool has taken it. That one is in the chain, but proves nothing
-    /// of the way: another is mined.
+    /// may find its block before the pool has taken it. Most such jobs are taken all the same; where
+    /// one is not, its block is in the chain but proves nothing of the way, and another is mined.
     async fn mine_through(
         &self,
         path: &MiningPath,
         miner: &str,
         progress: Progress<'_>,
-    ) -> Result<FirstBlock> {
+    ) -> Result<(u64, FirstBlock)> {
         let is_client = |hop: &&String| {
             let kind = self.topology.service(hop).map(|service| &service.kind);
             let is_ours = self
@@ -147,25 +143,33 @@ impl Lab {
         let mut tries = 0;
         loop {
             tries += 1;
-            if let Some(client) = client {
-                let tip = self.rpc()?.chain_info().await?.best_block_hash;
-                self.ask_until(client, JOBS, |jobs| is_settled(jobs, &tip).then_some(()))
-                    .await;
-            }
+            let is_settled = match client {
+                Some(client) => self.is_settled(client).await?,
+                None => true,
+            };
+            let status = self.ask_hop(miner, "/api/v1/status").await;
+            let accepted = number(&status, "blocks_accepted");
             let block = self.mine_one(path, miner).await?;
-            let Some(client) = client.filter(|_| tries < TRIES) else {
-                return Ok(block);
+            let Some(client) = client.filter(|_| is_settled && tries < TRIES) else {
+                return Ok((accepted, block));
             };
             let taken = |jobs: &Value| was_taken(jobs, block.hash);
             // Who does not know is asked again with the others, and told of.
             if self.ask_until(client, JOBS, taken).await != Some(false) {
-                return Ok(block);
+                return Ok((accepted, block));
             }
             progress(Event::Step(format!(
                 "block {} was found before the pool had its job; mining another",
                 block.height
             )));
         }
+    }
+
+    /// Whether the pool takes a job of the client's on the tip, in time.
+    async fn is_settled(&self, client: &str) -> Result<bool> {
+        let tip = self.rpc()?.chain_info().await?.best_block_hash;
+        let settled = |jobs: &Value| is_settled(jobs, &tip).then_some(());
+        Ok(self.ask_until(client, JOBS, settled).await.is_some())
     }
 
     async fn mine_one(&self, path: &MiningPath, miner: &str) -> Result<FirstBlock> {
