@@ -57,10 +57,12 @@ mod tests {
 
     #[test]
     fn a_lab_on_record_claims_what_nobody_else_has_claimed() {
+        // Places that only this run of the tests knows.
+        let [.., high, low] = std::process::id().to_be_bytes();
         let record = |backend| Record {
             backend,
-            subnet: "127.211.7.0/24".parse().unwrap(),
-            bind: [127, 211, 8, 1].into(),
+            subnet: format!("127.{high}.{low}.0/24").parse().unwrap(),
+            bind: [127, high, low, 211].into(),
             topology: String::new(),
             replicas: Default::default(),
             swaps: Default::default(),

@@ -81,6 +81,7 @@ impl Lab {
         services: &[String],
         progress: Progress<'_>,
     ) -> Result<Vec<Started>> {
+        let _claims = Claim::again(&self.record);
         self.stop(services, progress).await?;
         let specs: Vec<ServiceSpec> = self.chosen(services)?.into_iter().cloned().collect();
         self.bring_up(&specs, progress).await
