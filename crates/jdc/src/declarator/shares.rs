@@ -106,8 +106,8 @@ impl Declarator {
         }));
     }
 
-    /// Tells the job declarator server of a block, if it was shown the job; one that is still
-    /// looking at it is told when it has taken it (T-23). Whether it was told now.
+    /// Tells the job declarator server of a block, if it was shown the job; one that has
+    /// not taken it yet is told when it has (T-23). Whether it was told now.
     fn push(&mut self, id: u64, found: &Found, out: &mut Vec<Action>) -> bool {
         let full_template = self.mode == Mode::FullTemplate;
         let job = self.jobs.get_mut(id).filter(|_| full_template);
@@ -120,19 +120,22 @@ impl Declarator {
         let Some(upstream) = job.upstream() else {
             return false;
         };
-        match job.stage {
-            Stage::Declaring => {
-                // Further ones are as high as the first.
-                job.unpushed.get_or_insert(solution);
-                false
-            }
-            _ if job.timeline.declared.is_some() && self.upstreams[upstream].payout.is_some() => {
-                let push = DeclarationInput::PushSolution(solution);
-                out.push(Action::Jds(upstream, push));
-                true
-            }
+        let is_on_its_way = match job.stage {
+            Stage::Declaring => true,
+            Stage::Waiting(_) => job.timeline.declared.is_none(),
             _ => false,
+        };
+        if is_on_its_way {
+            // Further ones are as high as the first.
+            job.unpushed.get_or_insert(solution);
+            return false;
         }
+        let is_known = job.timeline.declared.is_some() && self.upstreams[upstream].payout.is_some();
+        if is_known {
+            let push = DeclarationInput::PushSolution(solution);
+            out.push(Action::Jds(upstream, push));
+        }
+        is_known
     }
 
     pub(super) fn acknowledged(

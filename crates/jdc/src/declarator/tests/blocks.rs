@@ -122,9 +122,16 @@ fn a_job_that_was_not_declared_is_not_pushed() {
     desk.provider = Manner::Mute;
     desk.connect(0);
     desk.tip(1);
-    desk.find_block();
+    let found = desk.find_block();
     assert!(desk.pushed.is_empty());
     assert_eq!(desk.solved.len(), 1);
+    // Until it is, and its server hears of the block then.
+    let source = Arc::clone(&desk.job().source);
+    desk.provider = Manner::Takes;
+    let answer = desk.provider_answer(source.session, source.id).unwrap();
+    desk.step(answer);
+    let nonces: Vec<u32> = desk.pushed.iter().map(|(_, block)| block.nonce).collect();
+    assert_eq!(nonces, [found.nonce]);
 }
 
 #[test]
