@@ -276,13 +276,14 @@ impl Core for MiningServer {
     fn input(&mut self, now: Now, input: ServerInput, out: &mut Out) {
         match input {
             ServerInput::Work(work) => {
-                let is_new = !Arc::ptr_eq(&self.work.prev_hash, &work.prev_hash);
+                let before = Arc::clone(&self.work.prev_hash);
+                let is_new = !Arc::ptr_eq(&before, &work.prev_hash);
                 if is_new {
                     self.tip_since = Some(now.instant);
                 }
                 self.apply(&work, out);
                 if is_new {
-                    self.tip_changed(now);
+                    self.tip_changed(now, before);
                 }
             }
             ServerInput::Recorded(number) => {

@@ -35,6 +35,8 @@ pub const MAX_PENDING_CUSTOM_JOBS: usize = 16;
 #[derive(Debug, Default)]
 pub(super) struct CustomWork {
     pending: Vec<Pending>,
+    /// The tip before ours, and when it was left.
+    left: Option<(Arc<PrevHash>, Instant)>,
     /// Since when, on this tip of ours, there is a job for one that we do not know.
     ahead_since: Option<Instant>,
     /// When the next job off our tip ends.
@@ -118,20 +120,31 @@ impl MiningServer {
         refuse(address, request_id, code, out);
     }
 
-    /// Whether a job comes too late for its tip.
+    fn is_stale(&self, now: Now, members: &[u32], prev_hash: &[u8; 32]) -> bool {
+        let is_past = self.work.past.contains(prev_hash);
+        is_past && self.just_left(now, members, prev_hash).is_none()
+    }
+
+    /// The tip of that hash, if we have just left it and the client has not.
     ///
     /// Clients mine on a job before we have it (SV2 6.3). When they find its block, that is our tip
     /// at once, and they have shares for a job that we have yet to be asked for: it is taken, as
-    /// others on that tip stay good. From a client that has jobs on our own tip it would end those.
-    pub(super) fn is_stale(&self, now: Now, members: &[u32], prev_hash: &[u8; 32]) -> bool {
-        if !self.work.past.contains(prev_hash) {
-            return false;
-        }
-        let is_last = self.work.past.last() == Some(prev_hash);
-        let left = self.tip_since.unwrap_or(now.instant);
-        let ours = Some(self.work.prev_hash.prev_hash);
-        let mut members = members.iter().filter_map(|id| self.channels.get(id));
-        !is_last || left + OFF_TIP <= now.instant || members.any(|one| one.mined_tip() == ours)
+    /// others on that tip stay good. From a client that has jobs on a newer tip it would end those.
+    pub(super) fn just_left(
+        &self,
+        now: Now,
+        members: &[u32],
+        prev_hash: &[u8; 32],
+    ) -> Option<&Arc<PrevHash>> {
+        let (tip, since) = self.custom.left.as_ref()?;
+        let mined = members
+            .iter()
+            .filter_map(|id| self.channels.get(id)?.mined_tip());
+        let has_gone_on = mined
+            .into_iter()
+            .any(|mined| !self.work.past.contains(&mined));
+        let is_it = tip.prev_hash == *prev_hash && now.instant < *since + OFF_TIP;
+        (is_it && !has_gone_on).then_some(tip)
     }
 
     fn install(&mut self, now: Now, members: &[u32], job: &ReadyJob) -> u32 {
@@ -151,8 +164,11 @@ impl MiningServer {
         job_id
     }
 
-    /// The tip has changed.
-    pub(super) fn tip_changed(&mut self, now: Now) {
+    /// The tip has changed, or was only told again.
+    pub(super) fn tip_changed(&mut self, now: Now, before: Arc<PrevHash>) {
+        if before.prev_hash != self.work.prev_hash.prev_hash {
+            self.custom.left = Some((before, now.instant));
+        }
         self.custom.ahead_since = None;
         self.end_jobs_off_tip(now);
     }

@@ -101,15 +101,20 @@ impl MiningServer {
     ) -> Result<Arc<PrevHash>, ErrorCode> {
         let tip = &self.work.prev_hash;
         let prev_hash = *request.prev_hash.as_array();
-        let is_ours = prev_hash == tip.prev_hash;
-        let is_past = self.work.past.contains(&prev_hash);
-        let ahead = self.custom.ahead_since;
-        let is_over = ahead.is_some_and(|since| since + OFF_TIP <= now.instant);
-        if self.is_stale(now, members, &prev_hash) || (!is_ours && !is_past && is_over) {
-            return Err(error_code::STALE_CHAIN_TIP);
-        }
+        let known = if prev_hash == tip.prev_hash {
+            Some(tip)
+        } else if self.work.past.contains(&prev_hash) {
+            let left = self.just_left(now, members, &prev_hash);
+            Some(left.ok_or(error_code::STALE_CHAIN_TIP)?)
+        } else {
+            let ahead = self.custom.ahead_since;
+            if ahead.is_some_and(|since| since + OFF_TIP <= now.instant) {
+                return Err(error_code::STALE_CHAIN_TIP);
+            }
+            None
+        };
         let target = Target::from_compact(request.nbits);
-        if target.is_zero() || (is_ours && request.nbits != tip.n_bits) {
+        if target.is_zero() || known.is_some_and(|known| request.nbits != known.n_bits) {
             return Err(error_code::INVALID_NBITS);
         }
         // On regtest many blocks within a second push the chain's time ahead of the clock (T-26).
@@ -121,7 +126,7 @@ impl MiningServer {
             prev_hash,
             header_timestamp: request.min_ntime,
             n_bits: request.nbits,
-            target: if is_ours { tip.target } else { target },
+            target: known.map_or(target, |known| known.target),
         }))
     }
 }

@@ -676,7 +676,7 @@ fn a_tip_that_the_pool_has_left_is_good_for_a_while_longer() {
 
 #[test]
 fn nobody_goes_back_to_a_tip_that_the_pool_has_left() {
-    // POOL-88, T-40
+    // POOL-88, T-39
     let (mut miner, opened, _) = working();
     learn(&mut miner, 2, 9);
     // It is on the pool's tip itself, where a job for another one would end its work.
@@ -694,6 +694,60 @@ fn nobody_goes_back_to_a_tip_that_the_pool_has_left() {
     learn(&mut miner, 3, 10);
     let answer = set(&mut miner, &wish(opened.channel_id, 2));
     assert_eq!(refused(&answer).2, "stale-chain-tip");
+
+    // Nor for a client that knows more than the pool.
+    let (mut miner, opened, _) = working();
+    learn(&mut miner, 2, 9);
+    let ahead = Wish {
+        prev_hash: UNKNOWN,
+        ..wish(opened.channel_id, 2)
+    };
+    let job = ahead.job(success(&set(&mut miner, &ahead)).job_id);
+    let answer = set(&mut miner, &wish(opened.channel_id, 3));
+    assert_eq!(refused(&answer).2, "stale-chain-tip");
+    let opened = Opened {
+        prev_hash: UNKNOWN,
+        ..opened
+    };
+    assert_credited(&miner.send(opened.good(&job)));
+}
+
+#[test]
+fn the_time_of_a_tip_that_was_left_is_counted_from_when_it_was() {
+    // POOL-88: not from when a client came, or was told the tip again.
+    let (mut miner, opened, _) = working();
+    learn(&mut miner, 2, 9);
+    miner.wait(Duration::from_secs(9));
+    learn(&mut miner, 3, 9);
+    success(&set(&mut miner, &wish(opened.channel_id, 2)));
+    miner.wait(Duration::from_secs(1));
+    let answer = set(&mut miner, &wish(opened.channel_id, 3));
+    assert_eq!(refused(&answer).2, "stale-chain-tip");
+
+    let mut later = self::miner();
+    learn(&mut miner, 4, 10);
+    let work = harden(miner.tracker.work().unwrap(), None, later.block_target);
+    let policy = Arc::clone(&later.server.policy);
+    let flags = REQUIRES_WORK_SELECTION;
+    later.server = MiningServer::new(policy, flags, space([7, 0, 0, 1]), work);
+    let opened = open(&mut later, 4.0);
+    let left = Wish {
+        prev_hash: [9; 32],
+        ..wish(opened.channel_id, 1)
+    };
+    assert_eq!(refused(&set(&mut later, &left)).2, "stale-chain-tip");
+}
+
+#[test]
+fn the_target_of_a_tip_that_was_left_is_known() {
+    // POOL-82
+    let (mut miner, opened, _) = working();
+    learn(&mut miner, 2, 9);
+    let easier = Wish {
+        nbits: 0x2100_ffff,
+        ..wish(opened.channel_id, 2)
+    };
+    assert_eq!(refused(&set(&mut miner, &easier)).2, "invalid-nbits");
 }
 
 #[test]
