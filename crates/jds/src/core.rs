@@ -30,7 +30,6 @@ use rand::RngCore;
 use rand::rngs::StdRng;
 
 use crate::block::Block;
-use crate::mined::MinedBlock;
 use crate::transaction::Transaction;
 use allocation::{Allocation, Waiting};
 use declaration::Declaration;
@@ -93,7 +92,7 @@ pub enum Input {
         /// Its number.
         number: u64,
         /// `None` when the node does not give it.
-        block: Option<Arc<MinedBlock>>,
+        block: Option<Arc<bitcoin::Block>>,
     },
 }
 

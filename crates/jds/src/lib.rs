@@ -12,7 +12,7 @@
 //!
 //! - [`core`] decides what a client is answered; it does no I/O.
 //! - [`mempool`] knows the node's transactions, `chain` its tip: one task each, for all clients.
-//! - Every lookup, proposal and submission has a task of its own, so that a slow declaration delays
+//! - Every lookup, proposal, look at the tip's block (`mined`) and submission has a task of its own, so that a slow declaration delays
 //!   no other, not even of the same client.
 
 pub mod block;
@@ -22,7 +22,7 @@ pub mod core;
 mod downstream;
 pub mod mempool;
 mod metrics;
-pub mod mined;
+mod mined;
 mod proposal;
 mod record;
 #[cfg(test)]

@@ -1,61 +1,27 @@
 //! The block at the node's tip, to see whose it is.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bitcoin::Block;
-use bitcoin::consensus::{deserialize, serialize};
+use bitcoin::consensus::encode::deserialize_hex;
 use bitcoin::hashes::Hash;
-use bitcoin::hex::FromHex;
 use daemon::node::NodeRpc;
 use serde_json::json;
 use tokio::sync::Mutex;
+use tokio::time::timeout;
 use tracing::debug;
 
 use crate::record::block_hash;
-use crate::transaction::Transaction;
 
-/// A block that the node has.
-#[derive(Debug)]
-pub struct MinedBlock {
-    /// In header order.
-    pub hash: [u8; 32],
-    /// Header field.
-    pub version: u32,
-    /// Header field, in header order.
-    pub prev_hash: [u8; 32],
-    /// Header field.
-    pub n_bits: u32,
-    /// Serialised, witness included.
-    pub coinbase: Vec<u8>,
-    /// All others, in their order.
-    pub transactions: Arc<[Arc<Transaction>]>,
-}
-
-impl MinedBlock {
-    /// Reads its serialisation. `None` if it is no block.
-    pub fn parse(bytes: &[u8]) -> Option<Self> {
-        let block: Block = deserialize(bytes).ok()?;
-        let (coinbase, others) = block.txdata.split_first()?;
-        let others = others.iter().map(|transaction| {
-            let read = Transaction::parse(serialize(transaction)).ok()?;
-            Some(Arc::new(read))
-        });
-        Some(Self {
-            hash: block.block_hash().to_byte_array(),
-            version: block.header.version.to_consensus() as u32,
-            prev_hash: block.header.prev_blockhash.to_byte_array(),
-            n_bits: block.header.bits.to_consensus(),
-            coinbase: serialize(coinbase),
-            transactions: others.collect::<Option<_>>()?,
-        })
-    }
-}
+/// How long a declaration waits for it. Its client has the next one to declare.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Fetches blocks; cheap to clone. The newest is kept: at a new tip many clients may ask for it.
 #[derive(Debug, Clone)]
 pub(crate) struct MinedBlocks {
     node: NodeRpc,
-    newest: Arc<Mutex<Option<Arc<MinedBlock>>>>,
+    newest: Arc<Mutex<Option<Arc<Block>>>>,
 }
 
 impl MinedBlocks {
@@ -66,11 +32,16 @@ impl MinedBlocks {
         }
     }
 
-    /// The block of this hash, in header order; `None` when the node does not give it.
-    pub(crate) async fn get(&self, hash: [u8; 32]) -> Option<Arc<MinedBlock>> {
+    /// The block of this hash, in header order; `None` when the node does not give it in time.
+    pub(crate) async fn get(&self, hash: [u8; 32]) -> Option<Arc<Block>> {
+        timeout(PATIENCE, self.fetch(hash)).await.ok().flatten()
+    }
+
+    async fn fetch(&self, hash: [u8; 32]) -> Option<Arc<Block>> {
         // Held while the node is asked: whoever else wants it waits for the same answer.
         let mut newest = self.newest.lock().await;
-        if let Some(block) = newest.as_ref().filter(|block| block.hash == hash) {
+        let is_it = |block: &&Arc<Block>| block.block_hash().to_byte_array() == hash;
+        if let Some(block) = newest.as_ref().filter(is_it) {
             return Some(Arc::clone(block));
         }
         let params = json!([block_hash(&hash), 0]);
@@ -81,7 +52,7 @@ impl MinedBlocks {
                 return None;
             }
         };
-        let block = Arc::new(MinedBlock::parse(&Vec::from_hex(&digits).ok()?)?);
+        let block = Arc::new(deserialize_hex(&digits).ok()?);
         *newest = Some(Arc::clone(&block));
         Some(block)
     }

@@ -101,6 +101,11 @@ impl Declarations {
     pub(crate) fn judged(&self, peer: SocketAddr, number: u64, hash: &[u8; 32], verdict: Verdict) {
         let hash = block_hash(hash);
         self.newest.send_modify(|newest| {
+            // Who declares a job again that became a block has not found it.
+            let mut blocks = newest.iter().flat_map(|record| &record.blocks);
+            if blocks.any(|block| block.hash == hash) {
+                return;
+            }
             let is_it = |record: &&mut Record| record.peer == peer && record.number == number;
             if let Some(record) = newest.iter_mut().find(is_it) {
                 record.blocks.push(Found { hash, verdict });

@@ -4,8 +4,11 @@
 //!               ┌───────── the node builds on another block ─────────┐
 //!               ▼                                                    │
 //!  declared ─▶ Waiting ─▶ Looking ─▶ Asked ─▶ … ─▶ Asked ─▶ Proposed ┴─▶ answered
-//!          for the node,   up in the    of the client,        to the
-//!          if it is behind mempool      while it helps        node
+//!          for the node,   up in the    of the client,        to the        ▲
+//!          if it is behind mempool      while it helps        node          │
+//!               │             │           │                     │           │
+//!               └─────────────┴───────────┴─────────────────────┴─▶ Overtaken
+//!                                                              by a block at its height
 //! ```
 //! It is refused early when somebody takes too long, or when the tip it is for is replaced: unless the
 //! new tip is the very block that is being declared. Miners work on a job before it is declared (SV2
@@ -15,6 +18,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bitcoin::consensus::serialize;
+use bitcoin::hashes::Hash;
 use protocol::coinbase::{merkle_path, merkle_root, sha256d};
 use protocol::core::Now;
 use protocol::error_code::{INTERNAL_ERROR, INVALID_JOB, MISSING_TXS, STALE_CHAIN_TIP};
@@ -24,7 +29,6 @@ use protocol::server::VERSION_ROLLING_MASK;
 use super::node::Place;
 use super::{DeclaredCoinbase, Event, Judgement, NodeView, Out, Refusal, Report, Tip, message};
 use crate::block::{Block, MAX_BLOCK};
-use crate::mined::MinedBlock;
 use crate::transaction::{Transaction, total_len};
 
 /// How long the node may take to reach the block a job builds on, or to show the one in its place.
@@ -92,8 +96,7 @@ impl Declaration {
     pub(super) fn due(&self) -> Option<Instant> {
         match &self.stage {
             Stage::Waiting { until, .. } | Stage::Asked { until, .. } => Some(*until),
-            Stage::Overtaken { since } => Some(*since + NODE_PATIENCE),
-            Stage::Looking | Stage::Proposed(_) => None,
+            Stage::Looking | Stage::Proposed(_) | Stage::Overtaken { .. } => None,
         }
     }
 
@@ -279,36 +282,53 @@ impl Declaration {
     }
 
     /// The node's block at its height.
-    pub(super) fn mined(&mut self, now: Now, node: &NodeView, block: Option<&MinedBlock>) -> Step {
+    pub(super) fn mined(
+        &mut self,
+        now: Now,
+        node: &NodeView,
+        block: Option<&bitcoin::Block>,
+    ) -> Step {
         let Stage::Overtaken { since } = self.stage else {
             return Ok(Progress::Open);
         };
-        self.report.node_took = now.instant.saturating_duration_since(since);
-        let Some(block) = block.filter(|block| self.is_made(block)) else {
-            return Err(self.stale(node));
+        self.report.node_took += now.instant.saturating_duration_since(since);
+        let of_this = block.and_then(|block| Some((block, self.transactions_of(block)?)));
+        let Some((block, transactions)) = of_this else {
+            return Err(self.too_late(node));
         };
-        self.report.prev_hash = Some(block.prev_hash);
+        let tip = Tip {
+            hash: block.header.prev_blockhash.to_byte_array(),
+            height: self.coinbase.height().saturating_sub(1),
+            n_bits: block.header.bits.to_consensus(),
+            // Nothing is proposed on it any more.
+            median_time: 0,
+        };
+        self.report.prev_hash = Some(tip.hash);
         self.stage = Stage::Proposed(Proposal {
             since,
-            tip: Tip {
-                hash: block.prev_hash,
-                height: self.coinbase.height().saturating_sub(1),
-                n_bits: block.n_bits,
-                // Nothing is proposed on it any more.
-                median_time: 0,
-            },
-            merkle_path: merkle_path(block.transactions.iter().map(|known| known.txid())),
-            transactions: Arc::clone(&block.transactions),
+            tip,
+            merkle_path: merkle_path(transactions.iter().map(|known| known.txid())),
+            transactions,
         });
         Ok(Progress::Declared)
     }
 
-    /// Whether this block is what was declared.
-    fn is_made(&self, block: &MinedBlock) -> bool {
-        let wtxids = block.transactions.iter().map(|known| known.wtxid());
-        (block.version ^ self.version) & !VERSION_ROLLING_MASK == 0
-            && self.coinbase.makes(&block.coinbase)
-            && wtxids.eq(self.wtxids.iter().copied())
+    /// The transactions of a block, without the coinbase, if it is what was declared.
+    fn transactions_of(&self, block: &bitcoin::Block) -> Option<Arc<[Arc<Transaction>]>> {
+        let version = block.header.version.to_consensus().cast_unsigned();
+        let (coinbase, others) = block.txdata.split_first()?;
+        let is_this = (version ^ self.version) & !VERSION_ROLLING_MASK == 0
+            && others.len() == self.wtxids.len()
+            && self.coinbase.makes(&serialize(coinbase));
+        if !is_this {
+            return None;
+        }
+        let pairs = others.iter().zip(self.wtxids.iter());
+        let same = pairs.map(|(transaction, wtxid)| {
+            let read = Transaction::parse(serialize(transaction)).ok()?;
+            (read.wtxid() == *wtxid).then(|| Arc::new(read))
+        });
+        same.collect()
     }
 
     /// Why it is given up when it is due.

@@ -18,11 +18,10 @@ use super::{
     DeclarationServer, DeclaredCoinbase, Event, Job, Judgement, NodeView, Out, Refusal, Report,
     message,
 };
-use crate::mined::MinedBlock;
 use crate::transaction::Transaction;
 
 /// How long the pool honours the token of a declared job. It is shown at once, and worth nothing
-/// after the next block.
+/// soon after the next block.
 const DECLARED_LIFETIME: Duration = Duration::from_secs(600);
 /// Declared jobs that a solution is tried on.
 const MAX_JOBS: usize = 10;
@@ -187,7 +186,7 @@ impl DeclarationServer {
         &mut self,
         now: Now,
         number: u64,
-        block: Option<&MinedBlock>,
+        block: Option<&bitcoin::Block>,
         out: &mut Out,
     ) {
         let Some(mut declaration) = self.declarations.remove(&number) else {

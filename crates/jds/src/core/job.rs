@@ -12,7 +12,7 @@ use crate::block::Block;
 use crate::transaction::Transaction;
 
 /// A job for which a DeclareMiningJob.Success was sent. What is not the client's own is shared with
-/// the mempool, and what was provided for it stays with it.
+/// the mempool, and what was provided for it, or was in its block already, stays with it.
 #[derive(Debug)]
 pub(super) struct Job {
     pub(super) number: u64,

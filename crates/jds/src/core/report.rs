@@ -15,7 +15,7 @@ pub struct Report {
     pub user: String,
     /// Of the block it is for; 0 when its coinbase cannot be read.
     pub height: u32,
-    /// The block it builds on, in header order, once it was proposed to the node.
+    /// The block it builds on, in header order, once the node was asked about it on that one.
     pub prev_hash: Option<[u8; 32]>,
     /// How many it lists.
     pub transactions: usize,

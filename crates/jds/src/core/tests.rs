@@ -207,7 +207,7 @@ impl Client {
 
     /// What the node has where the job was to be; `None` when it does not say.
     #[track_caller]
-    fn mined(&mut self, step: &Step, block: Option<MinedBlock>) -> Step {
+    fn mined(&mut self, step: &Step, block: Option<bitcoin::Block>) -> Step {
         let [.., Event::Overtaken { number, .. }] = step.events[..] else {
             panic!("no block is asked for: {step:?}");
         };

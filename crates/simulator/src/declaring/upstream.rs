@@ -73,7 +73,7 @@ pub(super) enum Answer {
     },
     /// Whether this block is valid.
     Propose { number: u64, block: Box<Block> },
-    /// What stands where this one was to be; it forgets that at once.
+    /// What stands where this one was to be; it never says.
     Overtaken { number: u64 },
 }
 

@@ -1,5 +1,9 @@
 //! Jobs for another block than the next one, and a node that is away.
 
+use bitcoin::block::{Header, Version};
+use bitcoin::consensus::deserialize;
+use bitcoin::hashes::Hash;
+use bitcoin::{Amount, BlockHash, CompactTarget, TxMerkleNode};
 use protocol::error_code::{INTERNAL_ERROR, STALE_CHAIN_TIP};
 
 use super::*;
@@ -22,9 +26,12 @@ fn a_job_for_a_block_the_node_has_is_stale() {
     client
         .mined(&step, None)
         .is_refused(5, STALE_CHAIN_TIP, "height 102");
-    // A node that does not show it is not waited for without end.
-    client.declare(job(6, &[]));
-    client.pass(PATIENCE).is_refused(6, STALE_CHAIN_TIP, "");
+    // A node that goes away meanwhile is no reason to call it stale.
+    let step = client.declare(job(6, &[]));
+    assert!(client.node(away()).is_quiet());
+    client
+        .mined(&step, None)
+        .is_refused(6, INTERNAL_ERROR, "cannot reach");
 }
 
 #[test]
@@ -126,18 +133,27 @@ fn a_view_that_came_before_the_node_s_answer_is_used_at_once() {
 }
 
 /// A block of `job` with `transactions`, on the block called 1.
-fn block(job: &DeclareMiningJobOwned, transactions: &[Arc<Transaction>]) -> MinedBlock {
+fn block(job: &DeclareMiningJobOwned, transactions: &[Arc<Transaction>]) -> bitcoin::Block {
     let (prefix, suffix) = (&job.coinbase_tx_prefix, &job.coinbase_tx_suffix);
     let extranonce = [0xe7; EXTRANONCE_LEN as usize];
     let coinbase = [prefix.as_bytes(), &extranonce, suffix.as_bytes()].concat();
-    MinedBlock {
-        hash: [2; 32],
-        version: VERSION ^ (1 << 13),
-        prev_hash: [1; 32],
-        n_bits: REGTEST_BITS,
-        coinbase,
-        transactions: transactions.into(),
+    let others = transactions.iter().map(|known| known.bytes());
+    let all = std::iter::once(&coinbase[..]).chain(others);
+    bitcoin::Block {
+        header: Header {
+            version: version(VERSION ^ (1 << 13)),
+            prev_blockhash: BlockHash::from_byte_array([1; 32]),
+            merkle_root: TxMerkleNode::all_zeros(),
+            time: NOW as u32,
+            bits: CompactTarget::from_consensus(REGTEST_BITS),
+            nonce: 0,
+        },
+        txdata: all.map(|bytes| deserialize(bytes).unwrap()).collect(),
     }
+}
+
+fn version(version: u32) -> Version {
+    Version::from_consensus(version.cast_signed())
 }
 
 #[test]
@@ -198,42 +214,27 @@ fn another_block_than_the_declared_one_makes_it_stale() {
     // JDS-23
     let known = numbered([1, 2]);
     let declared = job(5, &known);
-    let good = || block(&declared, &known);
-    let mut longer = good();
-    let prefix = declared.coinbase_tx_prefix.as_bytes().len();
-    longer.coinbase.insert(prefix, 0);
-    let mut other_coinbase = good();
-    *other_coinbase.coinbase.last_mut().unwrap() ^= 1;
-    let other = Transaction::parse(with_output(2, vec![0x52])).unwrap();
-    for wrong in [
-        longer,
-        other_coinbase,
-        MinedBlock {
-            coinbase: Vec::new(),
-            ..good()
+    let other = deserialize(&with_output(2, vec![0x52])).unwrap();
+    let wrong: [&dyn Fn(&mut bitcoin::Block); 7] = [
+        &|block| block.header.version = version(VERSION ^ (1 << 4)),
+        &|block| block.txdata.clear(),
+        &|block| block.txdata[0].output[0].value += Amount::ONE_SAT,
+        &|block| {
+            let longer = [block.txdata[0].input[0].script_sig.as_bytes(), &[0]].concat();
+            block.txdata[0].input[0].script_sig = longer.into();
         },
-        MinedBlock {
-            version: VERSION ^ (1 << 4),
-            ..good()
-        },
-        MinedBlock {
-            transactions: numbered([1]).into(),
-            ..good()
-        },
-        MinedBlock {
-            transactions: numbered([2, 1]).into(),
-            ..good()
-        },
-        MinedBlock {
-            transactions: [Arc::clone(&known[0]), Arc::new(other)].into(),
-            ..good()
-        },
-    ] {
+        &|block| drop(block.txdata.pop()),
+        &|block| block.txdata.swap(1, 2),
+        &|block| block.txdata[2] = Clone::clone(&other),
+    ];
+    for change in wrong {
+        let mut block = block(&declared, &known);
+        change(&mut block);
         let mut client = Client::full_template();
         client.declare(declared.clone());
         let step = client.node(tip(2, NEXT + 1));
         client
-            .mined(&step, Some(wrong))
+            .mined(&step, Some(block))
             .is_refused(5, STALE_CHAIN_TIP, "height 102");
     }
 }
