@@ -6,6 +6,7 @@ use regtest::chain::{spending, to_anyone};
 use serde_json::{Value, json};
 
 use crate::farm::{Farm, SOLO};
+use crate::site::until;
 
 /// Puts `count` transactions into the mempool of the miners' node, every other one also into that of
 /// the pools', and waits until a job with all of them is set. How many were provided for it, and for
@@ -122,9 +123,14 @@ async fn miners_work_on_when_pool_or_jds_are_killed_and_come_back() {
     assert_eq!(report["connections"], 1, "{report}");
     // Whatever the pool has said yes to is in the books of the one that came back.
     let acknowledged = counted(&farm.jdc, "sv2_server_shares_accepted_total{");
-    let recorded = counted(&farm.upstreams[0].pool, "sv2_pool_shares_accepted_total ");
     assert!(acknowledged > 0);
-    assert!(recorded >= acknowledged, "{recorded} of {acknowledged}");
+    // Totals are added up now and then.
+    until("all that was acknowledged is in the totals", async || {
+        let recorded = counted(&farm.upstreams[0].pool, "sv2_pool_shares_accepted_total ");
+        let what = format!("{recorded} of {acknowledged}");
+        (recorded >= acknowledged).then_some(()).ok_or(what)
+    })
+    .await;
 }
 
 /// What the series that begin so count together.
