@@ -187,14 +187,14 @@ impl Archive {
         Ok(outpoints.iter().filter_map(find).collect())
     }
 
-    /// One that waits, or is in one of the newest blocks.
+    /// One that is in one of the newest blocks, or waits. The mempool is looked at now and then, so
+    /// what is in a block may wait there for a moment longer.
     fn held(&self, txid: &Txid) -> Option<Found> {
-        let mempool = Arc::clone(&self.conditions.borrow().mempool);
-        if let Some(waiting) = mempool.entries.get(txid) {
-            let transaction = waiting.transaction.as_ref()?;
+        let Some(place) = self.place_of(txid) else {
+            let mempool = Arc::clone(&self.conditions.borrow().mempool);
+            let transaction = mempool.entries.get(txid)?.transaction.as_ref()?;
             return Some(((**transaction).clone(), None));
-        }
-        let place = self.place_of(txid)?;
+        };
         let block = self.chain.borrow().whole(&place.block)?;
         let mut transactions = block.txdata.iter();
         let transaction = transactions.find(|transaction| transaction.compute_txid() == *txid)?;
@@ -245,4 +245,50 @@ pub(crate) async fn raw_transactions(
 /// What the node answered to `method`.
 fn decode<T: Decodable>(method: &str, hex: &str) -> Result<T, Missing> {
     deserialize_hex(hex).map_err(|error| Missing::Unavailable(format!("{method}: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use bitcoin::Network;
+    use bitcoin::constants::genesis_block;
+
+    use super::*;
+    use crate::node::{Fees, Mempool, MempoolEntry, Waiting};
+
+    #[test]
+    fn what_is_in_a_block_waits_no_more_though_the_mempool_was_not_looked_at_since() {
+        let block = genesis_block(Network::Regtest);
+        let transaction = block.txdata[0].clone();
+        let (txid, hash) = (transaction.compute_txid(), block.block_hash());
+        let waiting = Waiting {
+            entry: MempoolEntry {
+                vsize: 1,
+                time: 0,
+                ancestors: 1,
+                descendants: 1,
+                fees: Fees {
+                    base: bitcoin::Amount::ZERO,
+                },
+            },
+            transaction: Some(Arc::new(transaction.clone())),
+        };
+        let conditions = Conditions {
+            mempool: Arc::new(Mempool {
+                entries: [(txid, waiting)].into(),
+                ..Mempool::default()
+            }),
+            ..Conditions::default()
+        };
+        let (chain, chain_seen) = watch::channel(Chain::new(10));
+        let conditions = watch::channel(conditions).1;
+        let rpc = NodeRpc::new("nobody", "", "");
+        let archive = Archive::new(&rpc, chain_seen, conditions);
+        assert_eq!(archive.held(&txid), Some((transaction.clone(), None)));
+        chain.send_modify(|chain| chain.connect(block, 0, 0).unwrap());
+        let place = Place {
+            block: hash,
+            height: Some(0),
+        };
+        assert_eq!(archive.held(&txid), Some((transaction, Some(place))));
+    }
 }

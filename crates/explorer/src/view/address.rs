@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bitcoin::address::NetworkUnchecked;
-use bitcoin::{Address, OutPoint, ScriptBuf};
+use bitcoin::{Address, OutPoint, ScriptBuf, Txid};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
@@ -203,7 +203,15 @@ impl AddressView {
     }
 }
 
-/// Transactions of the mempool that touch a script.
+/// The mempool is looked at now and then: what has just been mined waits there for a moment longer.
+pub(crate) fn is_mined(app: &App, txid: &Txid) -> bool {
+    let chain = app.chain.borrow();
+    chain
+        .index()
+        .is_some_and(|index| index.height_of(txid).is_some())
+}
+
+/// Transactions of the mempool that touch a script, and are in no block yet.
 pub(crate) fn waiting(app: &App, mempool: &Mempool, hash: &ScriptHash) -> Vec<HistoryLine> {
     let value_of = |outpoint: &OutPoint| -> Option<u64> {
         let chain = app.chain.borrow();
@@ -222,6 +230,9 @@ pub(crate) fn waiting(app: &App, mempool: &Mempool, hash: &ScriptHash) -> Vec<Hi
         let Some(transaction) = &waiting.transaction else {
             continue;
         };
+        if is_mined(app, txid) {
+            continue;
+        }
         let outputs = transaction.output.iter();
         let to_it = outputs.filter(|output| script_hash(&output.script_pubkey) == *hash);
         let received: u64 = to_it.map(|output| output.value.to_sat()).sum();

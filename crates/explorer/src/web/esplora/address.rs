@@ -95,6 +95,9 @@ pub(super) async fn coins(
         }
     }
     for (txid, entry) in &waiting.entries {
+        if address::is_mined(&app, txid) {
+            continue;
+        }
         let outputs = entry.transaction.iter().flat_map(|own| &own.output);
         for (vout, output) in outputs.enumerate() {
             let outpoint = bitcoin::OutPoint::new(*txid, vout as u32);
