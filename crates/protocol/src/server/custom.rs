@@ -120,6 +120,7 @@ impl MiningServer {
         refuse(address, request_id, code, out);
     }
 
+    /// Whether a job comes too late for its tip.
     fn is_stale(&self, now: Now, members: &[u32], prev_hash: &[u8; 32]) -> bool {
         let is_past = self.work.past.contains(prev_hash);
         is_past && self.just_left(now, members, prev_hash).is_none()
@@ -137,13 +138,9 @@ impl MiningServer {
         prev_hash: &[u8; 32],
     ) -> Option<&Arc<PrevHash>> {
         let (tip, since) = self.custom.left.as_ref()?;
-        let mined = members
-            .iter()
-            .filter_map(|id| self.channels.get(id)?.mined_tip());
-        let has_gone_on = mined
-            .into_iter()
-            .any(|mined| !self.work.past.contains(&mined));
         let is_it = tip.prev_hash == *prev_hash && now.instant < *since + OFF_TIP;
+        let tips = members.iter().map(|id| self.channels.get(id)?.mined_tip());
+        let has_gone_on = tips.flatten().any(|tip| !self.work.past.contains(&tip));
         (is_it && !has_gone_on).then_some(tip)
     }
 
