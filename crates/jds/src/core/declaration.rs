@@ -31,7 +31,7 @@ use super::{DeclaredCoinbase, Event, Judgement, NodeView, Out, Refusal, Report, 
 use crate::block::{Block, MAX_BLOCK};
 use crate::transaction::{Transaction, total_len};
 
-/// How long the node may take to reach the block a job builds on, or to show the one in its place.
+/// How long the node may take to reach the block a job builds on.
 pub(super) const NODE_PATIENCE: Duration = Duration::from_secs(5);
 /// How often a client is asked for the transactions of one declaration. It is asked again only when
 /// some of what it sent was right.
@@ -331,7 +331,7 @@ impl Declaration {
         same.collect()
     }
 
-    /// Why it is given up when it is due.
+    /// Why it is given up when nobody is waited for any longer.
     pub(super) fn too_late(&self, node: &NodeView) -> Refusal {
         if let Stage::Asked { positions, .. } = &self.stage {
             let missing = positions.len();

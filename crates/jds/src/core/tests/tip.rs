@@ -14,10 +14,12 @@ const PATIENCE: Duration = crate::core::declaration::NODE_PATIENCE;
 #[test]
 fn a_job_for_a_block_the_node_has_is_stale() {
     // JDS-23
-    let mut client = Client::with(policy(), DECLARE_TX_DATA, tip(1, NEXT + 2));
-    client
-        .declare(job(5, &[]))
-        .is_refused(5, STALE_CHAIN_TIP, "height 102");
+    for height in [NEXT + 2, NEXT + 50] {
+        let mut client = Client::with(policy(), DECLARE_TX_DATA, tip(1, height));
+        client
+            .declare(job(5, &[]))
+            .is_refused(5, STALE_CHAIN_TIP, "height 102");
+    }
     // It may be this one.
     let mut client = Client::with(policy(), DECLARE_TX_DATA, tip(1, NEXT + 1));
     let step = client.declare(job(5, &[]));
